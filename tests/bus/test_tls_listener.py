@@ -4,6 +4,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -19,7 +20,7 @@ from nrmbus.bus.embedded.ports import free_ports
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.http_server import MOST, Listening, Server
-from nrmbus.bus.pki import certificate
+from nrmbus.bus.pki import building, certificate
 from nrmbus.bus.pki.authority import Authority
 from nrmbus.bus.pki.certificate import now
 from nrmbus.bus.pki.door_authority import LIFE, RENEWED_BEFORE, DoorAuthority
@@ -138,6 +139,21 @@ async def test_another_certificate_of_the_doors_own_authority_comes_before_the_e
 
     assert beyond.context() is not before
     beyond.socket.close()
+
+
+async def test_a_certificate_of_a_clock_that_was_ahead_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a desk that was started while its clock was four hours ahead, when the clock is right, then the next connection has a certificate that is valid now."""
+    DoorAuthority(tmp_path / "door", "door of ngo-a")
+    with monkeypatch.context() as wrong:
+        wrong.setattr(building, "now", lambda: now() + timedelta(hours=4))
+        beyond = TlsListener(listen(), tmp_path, "ngo-a")
+
+    async with served(tmp_path, beyond):
+        assert (await size_of(beyond, trusting(tmp_path / "door" / "ca.pem")))["size"] == 0
+    before = beyond.context()
+    assert beyond.context() is before
 
 
 async def test_a_damaged_key_of_the_doors_authority_leaves_the_earlier_certificate(

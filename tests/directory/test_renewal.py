@@ -229,6 +229,19 @@ def test_missing_or_unreadable_certificate_accepts_delivered_file(there: There) 
         assert there.tls.certificate.read_text() == back.certificate
 
 
+@pytest.mark.parametrize("keeps", [renewal.take, renewal.keep])
+def test_a_certificate_that_is_not_valid_yet_gives_way_to_one_that_is(
+    there: There, keeps: Callable[[BusFolder, str, Renewal], None]
+) -> None:
+    """Given a certificate from the hours when the clocks were ahead, when the next one comes, then it is taken, although it ends earlier."""
+    there.tls.certificate.write_text(there.of_next_week().certificate or "")
+    back = there.back()
+
+    keeps(there.folder, "ngo-a", back)
+
+    assert there.tls.certificate.read_text() == back.certificate
+
+
 ANOTHER_WORD: dict[str, Callable[[BusFolder, Operator, Path], dict[str, Any]]] = {
     "another certificate": lambda *_: {"certificate": "another"},
     "another authority for the broker": lambda *_: {"ca": "another"},

@@ -125,7 +125,8 @@ class TlsListener:
         """
         self._listen = listen
         self._authority = None if listen.certificate else DoorAuthority(home / FOLDER, f"door of {name}")
-        self._due: datetime | None = None
+        self._valid: tuple[datetime, datetime] | None = None
+        """When the certificate of the door's own authority begins, and when another one is due."""
         self._seen: tuple[tuple[int, ...], ...] = ()
         self._shaking: dict[_Handshake, None] = {}
         """Connections that are not through with their handshake, oldest first."""
@@ -143,7 +144,7 @@ class TlsListener:
 
         Files that cannot be used, since they are half written, leave the earlier certificate in place.
         """
-        is_due = self._due is not None and certificate.now() >= self._due
+        is_due = self._valid is not None and not self._valid[0] <= certificate.now() < self._valid[1]
         if is_due or self._files() != self._seen:
             try:
                 self._context = self._made()
@@ -177,8 +178,9 @@ class TlsListener:
         context.set_alpn_protocols(["http/1.1"])
         try:
             if self._authority is not None:
-                chain, key, self._due = self._authority.issue(self._listen.names)
-                with piped(chain) as first, piped(key) as second:
+                made = self._authority.issue(self._listen.names)
+                self._valid = (made.begins, made.due)
+                with piped(made.chain) as first, piped(made.key) as second:
                     context.load_cert_chain(f"/dev/fd/{first}", f"/dev/fd/{second}")
             elif self._listen.certificate is not None:
                 # With a password given, OpenSSL asks for none at the terminal.

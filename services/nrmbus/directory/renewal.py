@@ -171,7 +171,7 @@ def take(folder: BusFolder, agency: str, renewal: Renewal) -> None:
 def check(folder: BusFolder, agency: str, renewal: Renewal) -> None:
     """Check that *renewal* has the agency's next certificate: its name and key, and a later end than the present one.
 
-    The issuer of the present certificate must have signed it; without a present one, the authority in the answer.
+    A present one that is not valid yet may end later: the operator's clock was ahead when it was issued. The issuer of the present certificate must have signed it; without a present one, the authority in the answer.
 
     Raises:
         DirectoryError: ``certificate_invalid``.
@@ -188,7 +188,11 @@ def check(folder: BusFolder, agency: str, renewal: Renewal) -> None:
             _names(new) == (["nrmbus"], [agency], folder.settings.bus)
             and _bytes_of(new.public_key()) == _bytes_of(own)
             and new.not_valid_before_utc <= certificate.now() < new.not_valid_after_utc
-            and (before is None or before.not_valid_after_utc < new.not_valid_after_utc)
+            and (
+                before is None
+                or before.not_valid_before_utc > certificate.now()
+                or before.not_valid_after_utc < new.not_valid_after_utc
+            )
         )
     if not sound:
         raise DirectoryError("certificate_invalid")

@@ -13,7 +13,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from nrmbus.bus.errors import NotCertified
 from nrmbus.bus.folder import BusFolder, Listening
 from nrmbus.bus.kafka.gate import Gate
-from nrmbus.bus.pki import certificate
+from nrmbus.bus.pki import building, certificate
 from nrmbus.bus.pki.authority import BROKER, Authority, principal
 from nrmbus.bus.pki.certificate import LIFE, now
 from nrmbus.bus.reach import Reach, Tls
@@ -154,6 +154,25 @@ def test_a_holder_is_equipped_once_and_again_ten_days_before_the_end(authority: 
     assert Tls(home).certificate.read_bytes() != first
     assert {path.stat().st_mode & 0o777 for path in Tls(home).folder.iterdir()} == {0o600}
     assert {path.stat().st_mode & 0o777 for path in [home, *home.parents][:3]} == {0o700}
+
+
+@pytest.mark.parametrize("ahead", [timedelta(hours=4), timedelta(days=3650)])
+def test_a_certificate_that_is_not_valid_yet_is_issued_again(
+    authority: Authority, folder: BusFolder, monkeypatch: pytest.MonkeyPatch, ahead: timedelta
+) -> None:
+    """Given certificates that were issued while the clock was ahead, when the clock is right, then broker and agency get another one, once, and the early ones do not count against the agency."""
+    homes = {BROKER: folder.service(BROKER), "ngo-a": folder.agency("ngo-a").path}
+    authority.ca  # noqa: B018 - the bus is older than the error
+    with monkeypatch.context() as wrong:
+        wrong.setattr(building, "now", lambda: now() + ahead)
+        assert all(authority.equip(who, home) for who, home in homes.items())
+
+    early = authority.count("ngo-a", None, now())
+    assert [authority.equip(who, home) for _ in range(2) for who, home in homes.items()] == [True, True, False, False]
+    for home in homes.values():
+        found = x509.load_pem_x509_certificate(Tls(home).certificate.read_bytes())
+        assert found.not_valid_before_utc <= now() < found.not_valid_after_utc
+    assert (early, authority.count("ngo-a", None, now())) == (0, 1)
 
 
 @pytest.mark.parametrize(

@@ -279,7 +279,8 @@ class Authority:
     def count(self, who: str, host: str | None, at: datetime) -> int:
         """Return how many certificates of *who* are valid at *at* on the standby *host*, or with None on no such host."""
         entry = self._read().get(who, {"certificates": []})
-        valid = {number for number, end in self._lasting(entry) if end > at}
+        # one that ends later than any issued now comes from a clock that was ahead: nobody can use it yet
+        valid = {number for number, end in self._lasting(entry) if at < end <= at + LIFE}
         return sum(each["number"] in valid and each.get("host") == host for each in entry["certificates"])
 
     def revoke_host(self, host: str) -> bool:

@@ -84,13 +84,14 @@ def _is_over_next_key(tls: Tls) -> bool:
 def is_due(tls: Tls, at: datetime) -> bool:
     """Return whether the certificate is missing, or ends within ten days, or within the last third of a shorter life.
 
-    A certificate is due as well if `keep` was cut before the key of the certificate took its place.
+    A certificate is due as well if `keep` was cut before the key of the certificate took its place, and if it is not valid
+    yet: the clock was ahead when it was issued.
     """
     end = ends(tls)
     if end is None or _is_over_next_key(tls):
         return True
     begins = x509.load_pem_x509_certificate(tls.certificate.read_bytes()).not_valid_before_utc
-    return at >= end - min(RENEWED_BEFORE, (end - begins) / 3)
+    return at < begins or at >= end - min(RENEWED_BEFORE, (end - begins) / 3)
 
 
 def ends(tls: Tls) -> datetime | None:

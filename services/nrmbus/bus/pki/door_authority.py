@@ -30,6 +30,8 @@ class Certified(NamedTuple):
 
     chain: bytes
     key: bytes
+    begins: datetime
+    """Time before which it is not valid."""
     due: datetime
     """When another one is due."""
 
@@ -67,7 +69,8 @@ class DoorAuthority:
             .sign(own, hashes.SHA256())
         )
         due = made.not_valid_after_utc - RENEWED_BEFORE
-        return Certified(made.public_bytes(_PEM) + self.ca.read_bytes(), written(key), due)
+        chain = made.public_bytes(_PEM) + self.ca.read_bytes()
+        return Certified(chain, written(key), made.not_valid_before_utc, due)
 
 
 def _named(name: str) -> x509.Name:
