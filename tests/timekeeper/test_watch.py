@@ -131,6 +131,24 @@ class TestADutyThatIsMissed:
         assert due(bus, NOW + 10 * DAY) == []
         check_history(bus, shard)
 
+    def test_is_published_again_a_minute_after_a_refusal_that_is_dated_ahead(self, bus: Bus) -> None:
+        """P10: given a partition whose times are ten days ahead since the registrar's clock was, when a breach is refused as not yet due, then it is published again a minute after the timekeeper's next look."""
+        shard, minute = bus.shard(), timedelta(minutes=1)
+        bus.signal(shard)
+        bus.signal(shard, case="cd" * 16, now=NOW + 10 * DAY, at=NOW)
+        (early,) = (each for each in due(bus, NOW + DAY) if each.subject == CASE)
+        assert said(bus, shard, early, NOW + DAY - 2 * minute) == "not_open"
+        watch = watching(bus)
+
+        def again(now: datetime) -> list[Draft]:
+            return [each for each in watch.due(now) if each.subject == CASE]
+
+        assert again(NOW + DAY) == []
+        assert again(NOW + DAY + minute - timedelta(seconds=1)) == []
+        (breach,) = again(NOW + DAY + minute)
+        assert (breach.id == early.id, breach.data, breach.time) == (False, early.data, early.time)
+        assert said(bus, shard, breach, NOW + DAY + minute) == "registered"
+
     def test_is_published_more_and_more_seldom_to_a_registrar_that_refuses_for_ever(
         self, bus: Bus, monkeypatch: pytest.MonkeyPatch
     ) -> None:

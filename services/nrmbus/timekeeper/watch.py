@@ -41,7 +41,7 @@ class Watch:
         self._again: dict[tuple[str, str], int] = {}
         """How often what is said of a cause was refused or failed, as far as is known; the cause is a key and a rule."""
         self._refused: dict[str, datetime] = {}
-        """Refused and failed events by id, with the time of the refusal, since the registrar's clock may be behind."""
+        """Refused and failed events by id, with the time of the refusal, or of the first look at one that is dated ahead: the registrar's clock may be behind."""
         self.unknown: set[str] = set()
         """Cases with an event that this release cannot read, or that is missing or altered: no deadline of them is published."""
 
@@ -149,6 +149,8 @@ class Watch:
                 self._again[key, rule] = again
             if refused is None:
                 return id
+            # A partition's times stay ahead after a clock that was; the wait then counts from this look.
+            refused = self._refused[id] = min(refused, now)
             pause = doubled(SAY_AGAIN_AFTER.total_seconds(), again, SAY_AGAIN_AT_LEAST.total_seconds())
             if now - refused < timedelta(seconds=pause):
                 return None
