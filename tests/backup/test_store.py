@@ -211,6 +211,32 @@ def test_p6_a_backup_with_a_damaged_time_ends_as_any_other(tmp_path: Path, made:
         assert (store.prune(9, NOW + KEPT_DAYS + timedelta(seconds=1)), store.generations()) == (1, [2])
 
 
+@pytest.mark.parametrize("wrong", [timedelta(days=10), timedelta(days=3650)])
+def test_p6_a_backup_of_a_clock_that_was_ahead_ends_with_the_next_one(tmp_path: Path, wrong: timedelta) -> None:
+    """Given a signed backup that was made by a clock ahead, between others, when generations are removed, then it is as old as the one after it."""
+    store, key, day = Store.at(tmp_path), SigningKey.generate(), timedelta(days=1)
+    with store.held():
+        for number, made in enumerate((NOW, NOW + wrong, NOW + 2 * day, NOW + 3 * day, NOW + 4 * day), 1):
+            manifest = published(store, number, b"%d" % number, made=made)
+            store.publish(manifest.model_copy(update={"signer": key.public.hex()}), key)
+        end = NOW + 2 * day + KEPT_DAYS
+
+        assert (store.prune(9, end), store.generations()) == (1, [2, 3, 4, 5])
+        assert (store.prune(9, end + timedelta(seconds=1)), store.generations()) == (2, [4, 5])
+
+
+def test_a_backup_of_a_clock_that_was_behind_takes_no_other_with_it(tmp_path: Path) -> None:
+    """Given a backup that was made while the clock stood at years ago, when generations are removed, by that clock or by the right one, then every earlier one stays for its own time."""
+    store, day, behind = Store.at(tmp_path), timedelta(days=1), NOW - timedelta(days=9000)
+    with store.held():
+        for number, made in enumerate((NOW, NOW + day, behind), 1):
+            published(store, number, b"%d" % number, made=made)
+        assert (store.prune(1, behind), store.generations()) == (0, [1, 2, 3])
+        published(store, 4, b"4", made=NOW + 3 * day)
+
+        assert (store.prune(9, NOW + KEPT_DAYS), store.generations()) == (1, [1, 2, 4])
+
+
 def test_a_signed_backup_ends_by_its_own_time(tmp_path: Path) -> None:
     """Given a folder whose copy gave every file a newer time, then a signed generation still ends 30 days after it was made."""
     store, key = Store.at(tmp_path), SigningKey.generate()

@@ -15,7 +15,7 @@ import hashlib
 import os
 import shutil
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -40,6 +40,8 @@ KEPT_DAYS: Final = timedelta(days=30)
 has ended. So no backup opens a letter after the horizon that an erasure names (``desk/README.md``, Erasure)."""
 DAMAGED: Final = frozenset({"manifest_unreadable", "format_unknown"})
 """Codes of a manifest whose content cannot be used. After an error of reading, the manifest may be sound."""
+_AHEAD: Final = timedelta(days=1)
+"""Time after *now* from which a generation's time is certainly wrong."""
 _CHUNK: Final = 1 << 20
 _LIMIT: Final = 1 << 28
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -331,7 +333,8 @@ class Store:
         There stay the newest *keep*, and the last one of each earlier day; none that is older than `KEPT_DAYS` but the
         newest. Files that no generation has any more are removed too. A generation with a damaged manifest is as old as its
         file: it keeps all others' files until it is removed. One that differs from its signature, or that nobody signed, is as
-        old as its file, too: damage may have changed its time.
+        old as its file, too: damage may have changed its time. One that was made by a clock that was ahead is as old as the
+        next one.
 
         Raises:
             BackupError: ``file_unreadable`` or ``file_missing``; nothing was removed if a manifest could not be read.
@@ -351,7 +354,7 @@ class Store:
                     raise
                 damaged[number] = written
         last_of_day = {each.date(): number for number, each in sorted(made.items())}
-        young = {number for number, each in (made | damaged).items() if now - each <= KEPT_DAYS}
+        young = {number for number, each in _at_the_latest(made | damaged, now).items() if now - each <= KEPT_DAYS}
         stay = {there[-1]} | ({*there[-keep:], *last_of_day.values()} & young) if there else set()
         for number in set(there) - stay:
             self._manifest(number).unlink()
@@ -375,6 +378,22 @@ class Store:
 
     def _manifest(self, generation: int) -> Path:
         return self.path / "manifests" / f"{generation:08}"
+
+
+def _at_the_latest(made: Mapping[int, datetime], now: datetime) -> Mapping[int, datetime]:
+    """Return for each generation the time before which it was made: its own, or that of the next one if its own was ahead.
+
+    Numbers only grow, so the times are right in the longest run of generations whose times do not fall. A clock that was
+    wrong for some of them, ahead or behind, thus changes the end of no other generation.
+    """
+    runs: dict[int, tuple[int, ...]] = {}
+    for number, each in sorted(made.items()):
+        if each <= now + _AHEAD:
+            before = max((run for last, run in runs.items() if made[last] <= each), key=len, default=())
+            runs[number] = (*before, number)
+    right = max(reversed(runs.values()), key=len, default=())
+    following = {number: next((each for each in right if each > number), number) for number in made}
+    return {number: min(each, made[following[number]]) for number, each in made.items()}
 
 
 def _chunks(path: Path) -> Iterator[bytes]:
