@@ -65,6 +65,37 @@ async def test_a_restart_signs_nobody_out_and_nobody_in(tmp_path: Path) -> None:
             assert len(tx.execute(tables.sessions.select()).all()) == 1, "what is over is deleted"
 
 
+@pytest.mark.parametrize("restarts", [False, True])
+async def test_a_session_of_a_clock_that_was_ahead_is_over(tmp_path: Path, *, restarts: bool) -> None:
+    """Given a session that was begun while the clock was two days ahead, when the clock is right, then it is over, stays so when that time comes, and is deleted."""
+    clock = StandingClock()
+    async with staff_at(tmp_path, clock) as here:
+        here.later(days=2)
+        value = await begun(here)
+        here.later(days=-2)
+        if not restarts:
+            assert here.staff.sessions.look(value) is None
+            here.later(days=2)
+            assert await here.staff.sessions.use(value) is None
+            here.later(days=-2)
+    async with staff_at(tmp_path, clock) as here:
+        assert here.staff.sessions.of("482913") == []
+        assert await here.staff.sessions.use(value) is None
+        here.later(hours=1)
+        await begun(here)
+        with here.seat.ledger.read() as tx:
+            assert len(tx.execute(tables.sessions.select()).all()) == 1
+
+
+async def test_a_clock_that_is_set_back_by_seconds_signs_nobody_out(tmp_path: Path) -> None:
+    """Given a session, when the clock is corrected by half a minute, then it goes on."""
+    async with staff_at(tmp_path) as here:
+        value = await begun(here)
+        here.later(seconds=-30)
+
+        assert await here.staff.sessions.use(value)
+
+
 async def test_each_session_can_be_ended_and_all_but_one(tmp_path: Path) -> None:
     """By the member, and by whoever manages the staff; a member ends nobody else's."""
     async with staff_at(tmp_path) as here:

@@ -140,6 +140,34 @@ async def test_a_lock_ends_after_a_quarter_of_an_hour_and_outlives_a_restart(tmp
         assert await here.half_way("Leyla Example", PASSWORD)
 
 
+async def test_a_lock_of_a_clock_that_was_ahead_does_not_last(tmp_path: Path) -> None:
+    """Given failures that are dated two days ahead, when the clock is right, then the member signs in, also after a restart, and the next failure deletes them."""
+    clock = StandingClock()
+    async with staff_at(tmp_path, clock) as here:
+        await here.settled()
+        here.later(days=2)
+        for _ in range(OF_NAME):
+            await refusal(here, "Leyla Example", "wrong")
+        here.later(days=-2)
+        assert await here.half_way("Leyla Example", PASSWORD)
+
+    async with staff_at(tmp_path, clock) as here:
+        assert await refusal(here, "Leyla Example", "wrong") == "wrong"
+        with here.seat.ledger.read() as tx:
+            assert len(tx.execute(tables.sign_in_failures.select()).all()) == 1
+
+
+async def test_a_clock_that_is_set_back_by_minutes_gives_nobody_more_guesses(tmp_path: Path) -> None:
+    """Given a name that is locked, when the clock is corrected by five minutes, then it stays locked."""
+    async with staff_at(tmp_path) as here:
+        await here.settled()
+        for _ in range(OF_NAME):
+            await refusal(here, "Leyla Example", "wrong")
+        here.later(minutes=-5)
+
+        assert await refusal(here, "Leyla Example", PASSWORD) == "locked"
+
+
 async def test_guesses_at_the_same_time_are_no_more_guesses(tmp_path: Path) -> None:
     """Twenty requests at once get as many tries as twenty after one another."""
     async with staff_at(tmp_path) as here:

@@ -51,10 +51,13 @@ class Attempts:
 
     def allows(self, who: str) -> bool:
         """Return whether *who* may try now."""
-        since = self._now() - WITHIN
-        recent = [each for each, at in self._failed if at > since]
+        recent = [each for each, _ in self._recent(self._now())]
         own = recent.count(who) + self._under_way[who]
         return own < OF_NAME and len(recent) + self._under_way.total() < OF_ALL
+
+    def _recent(self, now: datetime) -> list[tuple[str, datetime]]:
+        """Return the failures that count at *now*; those of a clock that was further ahead than `WITHIN` would lock for ever."""
+        return [each for each in self._failed if abs(now - each[1]) < WITHIN]
 
     @contextmanager
     def trying(self, who: str) -> Iterator[None]:
@@ -69,12 +72,13 @@ class Attempts:
     async def failed(self, who: str) -> None:
         """Record a failed attempt of *who*; while the ledger cannot be written, memory alone counts it."""
         now = self._now()
-        self._failed = [*((each, at) for each, at in self._failed if at > now - WITHIN), (who, now)]
+        self._failed = [*self._recent(now), (who, now)]
         with suppress(SQLAlchemyError, DeskError, OSError):
             async with self._seat.ledger.write() as tx:
                 if not self._is_kept:
                     book.store(self._seat, tx, _KEY, self._key)
-                tx.execute(delete(tables.sign_in_failures).where(_ROWS.at <= times.write(now - WITHIN)))
+                old, ahead = (times.write(each) for each in (now - WITHIN, now + WITHIN))
+                tx.execute(delete(tables.sign_in_failures).where((_ROWS.at <= old) | (_ROWS.at >= ahead)))
                 tx.execute(insert(tables.sign_in_failures), {"who": who, "at": times.write(now)})
                 self._seat.ledger.make_nothing_due()
                 self._seat.ledger.then(self._keep)

@@ -28,6 +28,8 @@ WARNING: Final = timedelta(minutes=2)
 LONGEST: Final = timedelta(hours=8)
 """Time after the sign-in at which a session is over, however much it is used."""
 _RECORD: Final = timedelta(minutes=1)
+_AHEAD: Final = timedelta(minutes=1)
+"""Time by which a use may lie ahead: a clock that was set back by more ends every session."""
 _REMEMBERED: Final = timedelta(hours=1)
 
 How = Literal["password", "code", "recovery_code", "passkey", "provider"]
@@ -69,11 +71,18 @@ class Sessions:
     def look(self, value: str) -> Session | None:
         """Return the session whose cookie has *value*, or None if it is over. The session is not used by this: a page that updates automatically asks, and no person."""
         session = self.last(value)
-        return session if session is not None and self._now() < session.ends else None
+        return session if session is not None and not self._is_over(session, self._now()) else None
 
     def goes_on(self, session: Session) -> bool:
         """Return whether *session* was neither ended nor is over."""
-        return self._sessions.get(session.digest) is session and self._now() < session.ends
+        return self._sessions.get(session.digest) is session and not self._is_over(session, self._now())
+
+    @staticmethod
+    def _is_over(session: Session, now: datetime) -> bool:
+        """Return whether *session* is over; one that was used by a clock ahead is, for good, since nobody knows when that was."""
+        if session.used > now + _AHEAD:
+            session.used = now - IDLE
+        return now >= session.ends
 
     def last(self, value: str) -> Session | None:
         """Return the session whose cookie has *value*, also one that is over since less than an hour: whose form came late."""
@@ -97,7 +106,8 @@ class Sessions:
         """Begin a session of *member*, and return the value for its cookie; *also* is done in the same transaction."""
         value, now = secrets.token_urlsafe(32), self._now()
         session = Session(secrets.token_hex(8), _digest(value), member, now, now, how, now)
-        over = [each.digest for each in self._sessions.values() if each.ends + _REMEMBERED <= now]
+        ended = [each for each in self._sessions.values() if self._is_over(each, now)]
+        over = [each.digest for each in ended if each.ends + _REMEMBERED <= now]
         row = {"digest": session.digest, "id": session.id, "member": member, "how": how}
         async with self._ledger.write() as tx:
             if over:
@@ -146,7 +156,7 @@ class Sessions:
     def everybodys(self) -> list[Session]:
         """Return every session that is not over, the newest first."""
         now = self._now()
-        there = [each for each in self._sessions.values() if now < each.ends]
+        there = [each for each in self._sessions.values() if not self._is_over(each, now)]
         return sorted(there, key=lambda each: each.began, reverse=True)
 
     def of(self, member: str) -> list[Session]:
