@@ -7,6 +7,7 @@ from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 from sqlalchemy import Connection, Row, update
@@ -124,6 +125,27 @@ async def test_whatever_is_no_success_is_tried_again_by_the_schedule_with_the_sa
         assert await states(given) == [("shelter.bed_requested", "exhausted", 10)]
         (task,) = [row for row in await given.rows("tasks") if row.kind.startswith("webhook")]
         assert task.kind == "webhook_exhausted"
+
+
+async def test_a_delivery_that_was_written_by_a_clock_ahead_is_sent_when_the_clock_is_right(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a desk that ended before it sent what it had written ten days ahead, when the clock is right, then it is sent at once, and once."""
+    async with desk_of("shelter", tmp_path) as given, receiving() as receiver, hooks_of(given) as hooks:
+        await hooks.add(receiver.url, "shelter.*")
+        await hear(given)
+        hooks.wall.time += timedelta(days=10)
+        with monkeypatch.context() as ended:
+            ended.setattr(hooks.webhooks, "_begin", AsyncMock(return_value=looking.LOOK_SECONDS))
+            await hooks.webhooks.once()
+        assert [state for _, state, _ in await states(given)] == ["open"]
+        hooks.wall.time -= timedelta(days=10)
+
+        await hooks.settle()
+        await hooks.settle()
+
+        assert len(receiver.got) == 1
+        assert await states(given) == [("shelter.bed_requested", "delivered", 1)]
 
 
 @pytest.mark.thorough

@@ -12,7 +12,20 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, bindparam, delete, exists, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from nrmbus.desk.state.context import Seat
 from nrmbus.desk.store import tables
@@ -56,9 +69,13 @@ _TRIED: Final = insert(tables.attempts)
 _KNOWN: Final = select(_ROWS.message).where(
     _ROWS.webhook == bindparam("webhook"), _ROWS.message.in_(bindparam("messages", expanding=True))
 )
+# A delivery is due when it is written, so one that was never tried and is due later comes from a clock that was ahead.
 _DUE: Final = (
     select(tables.deliveries)
-    .where(_ROWS.webhook == bindparam("webhook"), _ROWS.state == "open", _ROWS.due <= bindparam("now"))
+    .where(
+        _ROWS.webhook == bindparam("webhook"), _ROWS.state == "open",
+        or_(_ROWS.due <= bindparam("now"), _ROWS.attempts == 0),
+    )
     .order_by(_ROWS.due, _ROWS.id).limit(bindparam("limit"))
 )  # fmt: skip
 _DUE_IN_ORDER: Final = _DUE.where(

@@ -344,28 +344,6 @@ async def test_a_notice_for_one_colleague_who_is_not_told_goes_to_everybody(tmp_
         assert mails.said() == []
 
 
-async def test_a_clock_that_was_ahead_for_a_while_hides_no_duty(tmp_path: Path) -> None:
-    """Given a machine whose clock was three days ahead for one look, then later duties are told at their own times, each once."""
-    ahead = timedelta(days=3)
-    async with mailing(tmp_path) as mails:
-        await mails.member("Ayla")
-        await mails.pass_by(ahead)
-        await mails.referred()
-        await mails.pass_by(GATHERED)
-        assert mails.said() == [("Ayla@agency.example", [WAITS])]
-        await mails.pass_by(-ahead)
-        await mails.referred("12" * 16)
-        await mails.pass_by(GATHERED)
-        assert mails.said() == [("Ayla@agency.example", [WAITS])]
-
-        await mails.pass_by(timedelta(hours=20))
-        await mails.pass_by(GATHERED)
-        assert mails.said() == [("Ayla@agency.example", [SOON])]
-        await mails.pass_by(timedelta(hours=4))
-        await mails.pass_by(GATHERED)
-        assert mails.said() == [("Ayla@agency.example", [OVERDUE])]
-
-
 async def test_what_happens_together_is_one_mail(tmp_path: Path) -> None:
     """Given several referrals at the same time, a person gets one mail, with one line."""
     async with mailing(tmp_path) as mails:

@@ -6,7 +6,7 @@ mail under the same Message-ID.
 """
 
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal, NamedTuple
 
@@ -98,6 +98,17 @@ def waiting(tx: Connection) -> list[tuple[str, str]]:
     """Return the members with open rows, each with the time when the earliest is due."""
     rows = select(_ROWS.member, func.min(_ROWS.due)).where(_ROWS.state == "open").group_by(_ROWS.member)
     return [(member, due) for member, due in tx.execute(rows.order_by(func.min(_ROWS.due)))]
+
+
+def opened(tx: Connection) -> Sequence[Row[Any]]:
+    """Return all open rows."""
+    return tx.execute(_OPEN).all()
+
+
+def hasten(tx: Connection, dues: Mapping[int, str]) -> None:
+    """Make each row of *dues*, by its id, due at the time there."""
+    one = update(tables.notices).where(_ROWS.id == bindparam("row")).values(due=bindparam("at"))
+    tx.execute(one, [{"row": id, "at": due} for id, due in dues.items()])
 
 
 def taken(tx: Connection, member: str, now: str) -> Mail | None:
