@@ -51,7 +51,6 @@ class Telling:
         self.case, self.event, self.said, self.kind, self.by = case, event, event.data, event.type, event.source
         self.child = case.is_child(event)
         self.day = case.day = f"{max(event.recordedtime, registered).astimezone(ZONE):%Y-%m-%d}"
-        case.passes_to(self.day)
         self.to = set(getattr(event.data, "to", None) or ())
         self.before, self.after, self.registered = before, after, registered
         self._next: Parties | None = None
@@ -63,11 +62,21 @@ class Telling:
             for each in self.case.roles
             if not self.child and self.case.stands(each, SHARING, self.day) in ("refused", "withdrawn")
         }
-        if self.kind == "consent.overridden" or (self.kind == "consent.given" and SHARING in self.said.purposes):
-            is_over = self.kind == "consent.given" and (self.said.expires or self.day) < self.day
-            kept -= set() if is_over else set(self.said.receivers)
+        shut = self.case.shut_out - self._let_in()
+        if self.kind == "consent.overridden":
+            kept -= set(self.said.receivers)
         bar = self.case.all("ENVOYS") if self.case.barring or self.kind == "stay.embassy_barred" else set()
-        return kept | set(self.case.out) | bar
+        return (kept - self._let_in()) | shut | bar
+
+    def _let_in(self) -> set[str]:
+        """Return whom the event, a consent that holds, lets hear of the person from now on."""
+        if (
+            self.kind != "consent.given"
+            or SHARING not in self.said.purposes
+            or (self.said.expires or self.day) < self.day
+        ):
+            return set()
+        return set(self.said.receivers)
 
     def named(self, agency: str) -> bool:
         """Return whether a consent or override stands for *agency*."""

@@ -52,8 +52,8 @@ class Parties(Second):
         self.taken_over = ""
         self.began = ""
         self.out: dict[str, None] = {}
-        self.in_until: dict[str, str] = {}
-        """Last day of the consent that lets each agency in again whose access was ended (reading 164)."""
+        self.let_in: set[str] = set()
+        """Agencies that were out, and that a consent with a last day let in again (reading 164)."""
         self.gone: set[str] = set()
         """Agencies that deleted their data or are out, and have had no part since."""
         self.was_adult = False
@@ -90,7 +90,6 @@ class Parties(Second):
         for each in (event.source, *told):
             self.knows.setdefault(each)
         self.registered_on = f"{registered.astimezone(ZONE):%Y-%m-%d}"
-        self.passes_to(self.registered_on)
         self.take(event, self.registered_on)
         self._gives(event, tuple(told))
         for ref in [each for each in self.questions if self._away(self.senders.get(each, ""))]:
@@ -384,25 +383,16 @@ class Parties(Second):
         is_over = event.data.expires is not None and event.data.expires < self.registered_on
         if SHARING in event.data.purposes and event.data.receivers[0] != by and not is_over:
             agency = event.data.receivers[0]
-            if event.data.expires and (agency in self.out or agency in self.in_until):
-                self.in_until[agency] = event.data.expires
-            else:
-                self.in_until.pop(agency, None)
+            was_out = agency in self.out or agency in self.let_in
             self.out.pop(agency, None)
+            self.let_in.discard(agency)
+            if event.data.expires and was_out:
+                self.let_in.add(agency)
 
-    def passes_to(self, day: str) -> None:
-        """Have agencies be out again whose consent has ended by *day*."""
-        for agency in [each for each, last in self.in_until.items() if last < day]:
-            self._is_out(agency)
-
-    def _is_out(self, agency: str) -> None:
-        self.in_until.pop(agency, None)
-        self.out.setdefault(agency)
-        self._leaves(agency)
-
-    def _after_case_reopened(self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]) -> None:
-        for agency in [] if event.data.reason == "closed_in_error" else [*self.in_until]:
-            self._is_out(agency)
+    @property
+    def shut_out(self) -> set[str]:
+        """Return the agencies that are out, or that were let in again by a consent with a last day and for which none stands any more."""
+        return {*self.out} | {each for each in self.let_in if self.stands(each, SHARING, self.day) != "given"}
 
     def _leaves(self, agency: str) -> None:
         """Have *agency* have no part and house nobody any more, also if it comes back (readings 42 and 112)."""
@@ -415,7 +405,9 @@ class Parties(Second):
 
     def _after_access_revoked(self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]) -> None:
         self.withdrawers.setdefault(event.data.receivers[0], set()).add(by)
-        self._is_out(event.data.receivers[0])
+        self.let_in.discard(event.data.receivers[0])
+        self.out.setdefault(event.data.receivers[0])
+        self._leaves(event.data.receivers[0])
 
     def _after_consent_stop_confirmed(
         self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]
@@ -499,15 +491,15 @@ class Parties(Second):
                 *(each for each in by_right if self._may_hold(each)),
                 *(each for each in self.since if self._may_hold(each) and not self.stands_against(each)),
                 *(each for each in self.since if self._may_hold(each)),
-                *(each for each in closing if each not in self.out),
+                *(each for each in closing if each not in self.shut_out),
                 *(each for each in self.units if each in self.knows),
             )),
             None,
         )  # fmt: skip
 
     def stands_against(self, unit: str) -> bool:
-        """Return whether an adult has refused *unit*, or taken consent to it back, or it is an embassy while a bar stands."""
-        if self.barring and self.within(unit, "ENVOYS"):
+        """Return whether an adult has refused *unit*, or taken consent to it back, it is shut out, or an embassy while a bar stands."""
+        if unit in self.shut_out or (self.barring and self.within(unit, "ENVOYS")):
             return True
         return not self.child and self.stands(unit, SHARING, self.day) in ("refused", "withdrawn")
 

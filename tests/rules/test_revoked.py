@@ -12,6 +12,7 @@ from rules.test_duties import desk
 
 UNIT: Final = "special-unit"
 REVOKED: Final = "access.revoked"
+BROKEN: Final = "access.break_glass"
 TWO: Final[dict[str, Any]] = {"approver": "A-2"}
 
 
@@ -147,22 +148,95 @@ class TestAConsentForSomeDays:
         more: dict[str, Any] = {"urgency": "normal", "services": ["legal"], "legal_basis": LEGAL, "letter": True}
         return b.say(self.by, "referral.submitted", ref="R-9", to=[self.agency], **more)
 
+    def rules_against(self, b: Bench, by: str, type: str, **said: Any) -> set[str]:
+        """Return every rule that refuses the event."""
+        return {each.rule for each in b.rules.refusals(b.view, b.event(by, type, **said), b.now)}
+
     def is_out(self, b: Bench, day: str) -> bool:
         """Return whether nobody may turn to the agency on *day*."""
         b.at(day)
-        asked = b.event(self.by, "referral.submitted", ref="R-8", to=[self.agency], legal_basis=LEGAL)
-        return "G-67" in {each.rule for each in b.rules.refusals(b.view, asked, b.now)}
+        said: dict[str, Any] = {"ref": "R-8", "to": [self.agency], "legal_basis": LEGAL}
+        return "G-67" in self.rules_against(b, self.by, "referral.submitted", **said)
 
-    def test_p2_lets_it_in_for_these_days_alone(self, *, child: bool) -> None:
-        """P2: when the last day is over, then the agency is out without an event: it has no part, and does nothing more."""
+    def test_p2_lets_it_hear_of_her_in_these_days_alone(self, *, child: bool) -> None:
+        """P2: when the last day is over, then nobody turns to the agency any more, and it is told nothing more of the person."""
+        b = self.let_in(child)
+        sent = b.event(self.by, "referral.submitted", ref="R-9", to=[self.agency], legal_basis=LEGAL, letter=True)
+
+        def told(day: str) -> tuple[str, ...]:
+            audience = b.rules.audience(b.view, sent, None, b.at(day).now)
+            assert audience.recipients == audience.opens["identity"]
+            return audience.recipients
+
+        assert not self.is_out(b, "d10 23:59")
+        assert told("d10 23:59") == (self.agency,)
+        assert self.is_out(b, "d11 0:00")
+        assert told("d11 0:00") == ()
+        assert b.rules.why(b.view, sent, self.agency, None, b.now).code == "access_revoked"
+
+    def test_keeps_its_part_until_an_event_ends_it(self, *, child: bool) -> None:
+        """When the last day is over, then the agency answers what it was asked, and is late if it does not."""
         b = self.let_in(child)
         self.refer(b)
-        assert not self.is_out(b, "d10 23:59")
-        assert refused(b, self.agency, "referral.accepted", ref="R-9") is None
+        late = b.fork()
+        b.at("d11 9:00")
 
-        assert self.is_out(b, "d11 0:00")
-        assert refused(b, self.agency, "referral.accepted", ref="R-9") == "G-05"
-        assert not b.rules.as_of(b.view, b.now).on_case(self.agency)
+        assert b.view.on_case(self.agency)
+        assert refused(b, self.agency, "referral.declined", ref="R-9") is None
+        assert any(each.startswith("D-SERVICE") for each in late.through("d40 9:00"))
+
+    def test_p7_is_followed_by_a_withdrawal_that_reaches_it(self, *, child: bool) -> None:
+        """P7: when the person withdraws after the last day, then the agency is told, and deletes what it got in these days."""
+        b = self.let_in(child)
+        b.say(self.agency, "consent.stop_confirmed")
+        self.refer(b)
+        b.at("d11 9:00")
+        withdrawn = b.say(self.by, "consent.withdrawn", receivers=[self.agency])
+        late = b.fork()
+
+        assert self.agency in withdrawn.audience.recipients
+        b.say(self.agency, "consent.stop_confirmed")
+        assert "D-STOP" not in b.codes
+        assert any(each.startswith("D-STOP") for each in late.through("d20 9:00"))
+
+    def test_is_followed_by_another_end_of_the_access(self, *, child: bool) -> None:
+        """When two officers end the access once more after the last day, then the agency is told, and has no part."""
+        b = self.let_in(child)
+        self.refer(b)
+        b.at("d11 9:00")
+        ended = b.say(UNIT, REVOKED, receivers=[self.agency], letter=True, **TWO)
+
+        assert self.agency in ended.audience.recipients
+        assert not b.view.on_case(self.agency)
+
+    def test_p2_gives_it_no_case_afterwards(self, *, child: bool) -> None:
+        """P2: when the last day is over, then the agency does not take the case over by a plan."""
+        b = self.let_in(child)
+        self.refer(b)
+
+        assert "G-67" not in self.rules_against(b.at("d10 9:00"), self.agency, "plan.adopted", to=[self.by])
+        assert "G-67" in self.rules_against(b.at("d11 9:00"), self.agency, "plan.adopted", to=[self.by])
+
+    def test_p2_ends_with_a_withdrawal(self, *, child: bool) -> None:
+        """P2: when that consent is taken back before its last day, then the agency reads nothing from then on."""
+        b = self.let_in(child)
+        sent = self.refer(b)
+        b.say(self.by, "consent.withdrawn", receivers=[self.agency])
+
+        assert b.rules.keeps_shut(b.view, sent.event, self.agency, b.now)
+        assert self.is_out(b, "d10 9:00")
+
+    def test_p6_leaves_it_no_question_that_it_would_not_see(self, *, child: bool) -> None:
+        """P6: when the last day is over, then nobody asks the agency about its referral: nothing waits for the answer."""
+        b = self.let_in(child)
+        self.refer(b)
+        b.say(self.agency, "referral.accepted", ref="R-9")
+        b.consents("hospital", by=self.by)
+        b.say(self.agency, "referral.submitted", ref="R-12", to=["hospital"], urgency="normal", legal_basis=LEGAL)
+        assert refused(b, "hospital", "referral.info_requested", ref="R-12") is None
+
+        b.at("d11 9:00")
+        assert refused(b, "hospital", "referral.info_requested", ref="R-12") == "G-51"
 
     def test_p2_keeps_its_letters_shut_afterwards(self, *, child: bool) -> None:
         """P2: when the last day is over, then a letter of these days stays shut, for the registrar and at the agency's desk."""
@@ -176,14 +250,6 @@ class TestAConsentForSomeDays:
 
         assert shut("d10 9:00") == [False, False]
         assert shut("d11 9:00") == [True, True]
-
-    def test_leaves_no_duty_behind(self, *, child: bool) -> None:
-        """When the agency owes an answer at the end of these days, then nobody is late with it."""
-        b = self.let_in(child)
-        self.refer(b)
-
-        assert "D-SERVICE" in b.codes
-        assert not [each for each in b.through("d40 9:00") if each.startswith("D-SERVICE")]
 
     def test_may_be_made_longer(self, *, child: bool) -> None:
         """When another consent until 20 March follows in time, then the agency is out again after that day."""
@@ -227,6 +293,62 @@ class TestAConsentForSomeDays:
 
         assert self.is_out(b, "d10 9:00") is out
         assert self.is_out(b, "d11 9:00")
+
+
+class TestAnEmergencyAfterAConsentForSomeDays:
+    """Given a legal NGO whose access was ended, with a part in the case by a consent until 12 March."""
+
+    def let_in(self) -> Bench:
+        """It was asked for help on the day of the consent."""
+        b = cut(planned(Bench()))
+        b.say("vac", "consent.given", receivers=["ngo-l"], expires="2026-03-12")
+        b.say("vac", "referral.submitted", ref="R-9", to=["ngo-l"], urgency="normal", services=["legal"], letter=True)
+        return b.at("d10 23:30")
+
+    def test_p2_is_no_way_to_read(self) -> None:
+        """P2: when the last day is over, then the NGO may not ask for what it would need in an emergency."""
+        b, said = self.let_in(), {"reason": "missing_person", "ref": "E-1", **TWO}
+
+        assert refused(b, "ngo-l", BROKEN, **said) is None
+        assert refused(b.at("d11 0:30"), "ngo-l", BROKEN, **said) == "G-70"
+
+    def test_p2_gets_no_late_answer(self) -> None:
+        """P2: when it asked on the last day, then nothing is sealed to it after midnight."""
+        b = self.let_in()
+        b.say("ngo-l", BROKEN, reason="missing_person", ref="E-1", **TWO)
+        b.say_due("access.reseal_due")
+
+        assert refused(b, "vac", "access.resealed", ref="E-1", letter=True) is None
+        assert refused(b.at("d11 0:30"), "vac", "access.resealed", ref="E-1", letter=True) == "G-70"
+
+
+class TestTheHouseOfAConsentForSomeDays:
+    """Given a house whose access was ended, a consent to it until 12 March, and the person, who moves there in these days."""
+
+    def moved(self) -> Bench:
+        """She lived in the state's house before."""
+        b = housed(Bench())
+        b.consents("ngo-shelter")
+        b.say(UNIT, "shelter.bed_requested", ref="B-2", to=["ngo-shelter"], letter=True)
+        b.say("ngo-shelter", "shelter.bed_offered", ref="B-2")
+        cut(b, "ngo-shelter")
+        b.consents("ngo-shelter", given_by="individual", expires="2026-03-12")
+        b.say(UNIT, "shelter.bed_requested", ref="B-3", to=["ngo-shelter"], letter=True)
+        b.say("ngo-shelter", "shelter.bed_offered", ref="B-3")
+        b.say("shelter", "shelter.discharged", ref="B-1")
+        b.say("ngo-shelter", "shelter.admitted", ref="B-3")
+        return b
+
+    @pytest.mark.parametrize("day", ["d10 9:00", "d11 9:00"], ids=["in these days", "afterwards"])
+    def test_stays_the_house_where_she_lives(self, day: str) -> None:
+        """When the last day is over, then it still discharges her, keeps her access, and her case is not closed before."""
+        b = self.moved().at(day)
+        assert [house.state for _, house in b.view.houses() if house.agency == "ngo-shelter"][-1:] == ["admitted"]
+        assert refused(b, UNIT, REVOKED, receivers=["ngo-shelter"], **TWO) == "G-69"
+        assert refused(b, UNIT, "case.closed", reason="lost_contact") == "G-49"
+
+        b.say("ngo-shelter", "shelter.discharged", ref="B-3")
+        assert refused(b, UNIT, "case.closed", reason="lost_contact") is None
 
 
 class TestWhoseAccess:

@@ -23,11 +23,12 @@ from rules.second_audience import misdelivered
 from rules.second_clocks import ROWS, Lifted, unexplained
 from rules.second_judge import JUDGED, MOVING
 from rules.second_parties import Parties
-from rules.stories import kept_after_closing
+from rules.stories import kept_after_closing, planned
 
 SEEDS: Final = 12
 STEPS: Final = 45
 LONG: Final = 1_500
+UNIT: Final = "special-unit"
 GOING_ON: Final = ("referral.info_supplied", "plan.revised", "plan.completed")
 
 
@@ -204,11 +205,39 @@ def test_both_judge_alike_for_long() -> None:
         judged_twice(seed, STEPS + 15)
 
 
-def test_both_let_a_house_record_that_she_has_left_after_the_closing() -> None:
-    """Given a house with a duty to retain and a closed case, then both take the discharge once, and refuse another one."""
-    b = Twice(1)
+def of_the_stories(seed: int) -> Twice:
+    """Return an empty case with the agencies of the stories."""
+    b = Twice(seed)
     b.agencies, b.rules, b.second = dict(AGENCIES), Rules(load_profile(POLICY), AGENCIES), Parties(AGENCIES)
     b.view = b.rules.start(b.subject)
+    b.cast = tuple(AGENCIES)
+    return b
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("agency", ["ngo-l", "shelter", "vac"])
+def test_both_tell_an_agency_alike_that_a_consent_let_in_again_for_some_days(agency: str) -> None:
+    """Given the end of an access and a consent until the next day, then both tell the same agencies in these days and afterwards."""
+    for seed in range(SEEDS):
+        b = of_the_stories(seed)
+        planned(b)
+        b.attempt("shelter", "shelter.discharged", ref="B-1")
+        assert b.attempt(UNIT, "access.revoked", receivers=[agency])
+        shared = {"purposes": ["information_sharing", "services"], "given_by": "individual"}
+        last = b.now + timedelta(days=1)
+        assert b.attempt("ngo-a", "consent.given", receivers=[agency], expires=f"{last:%Y-%m-%d}", **shared)
+        assert b.attempt(UNIT, "referral.submitted", ref="Z-2", to=[agency], services=["legal"])
+        for _ in range(4):
+            b.step()
+        b.wait(72)
+        for _ in range(12):
+            b.step()
+        assert not b.differing + b.misdelivered, (seed, b.differing, b.misdelivered, b.story())
+
+
+def test_both_let_a_house_record_that_she_has_left_after_the_closing() -> None:
+    """Given a house with a duty to retain and a closed case, then both take the discharge once, and refuse another one."""
+    b = of_the_stories(1)
     left = kept_after_closing(b).event("shelter", "shelter.discharged", ref="B-1", reason="own_request")
     b.compare(left, b.now)
     assert b.compared["G-40"] == 0

@@ -30,7 +30,7 @@ def _nobody_answers(context: EventContext) -> bool:
     if _not_taken_on(context) or context.referral is None:
         return _not_taken_on(context)
     sender = context.referral.sender
-    return sender in context.view.left or context.embassy_barred(sender)
+    return sender in context.view.left or context.embassy_barred(sender) or context.shut_out(sender) is not None
 
 
 def _nothing_to_expire(context: EventContext) -> bool:

@@ -5,7 +5,7 @@ Duties that a closing ended come back when the case is re-opened, and duties tha
 stands, or when the person is found to be a child.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import date, datetime
 from typing import Final
@@ -62,28 +62,24 @@ def just_before(tables: Tables, roles: Roles, view: View, event: Event, now: dat
 
 
 def changing(tables: Tables, roles: Roles, view: View) -> Iterator[tuple[datetime, View]]:
-    """Yield the times at which a refusal or the end of an access holds again since a consent has expired, each with *view* from then on.
+    """Yield the times at which a refusal holds again since a consent has expired, in order, each with *view* from then on.
 
-    The times are in order, and no event comes at such a time. Days alone only end access and waits, and lift duties: neither a
-    refusal nor the end of an access has a last day.
+    No event comes at such a time. Days alone only lift duties and end waits: a refusal has no last day.
     """
     for last in sorted(_last_days(view)):
         at = tables.calendar.ends(date.fromisoformat(last))
-        out = [agency for agency, each in view.let_in.items() if each.last_day == last]
-        view = _forgotten(view.changed(out_again(view, out, at))) if out else view
         owed = _owed_on(tables, roles, view, tables.calendar.day(at), at)
         view = replace(view, running=owed) if owed != view.running else view
         yield at, view
 
 
 def _last_days(view: View) -> set[str]:
-    """Return the last days of the consents after which a refusal, or the end of an access, holds again."""
-    bars = {
+    """Return the last days of the consents after which a refusal holds again."""
+    return {
         standing.last_day
         for (_, purpose), standing in view.consents.items()
         if standing.last_day and standing.before and purpose == SHARING
     }
-    return bars | {each.last_day for each in view.let_in.values()}
 
 
 def _owed_on(tables: Tables, roles: Roles, view: View, day: date, now: datetime) -> tuple[Running, ...]:
@@ -212,30 +208,9 @@ def resumed(context: EventContext, mark: Mark) -> tuple[Running, ...]:
     return tuple(replace(clock, pauses=(*clock.pauses, closed), reopened=mark.registered) for clock in again)
 
 
-def out_again(view: View, agencies: Iterable[str], at: datetime) -> Changes:
-    """Return the changes after the consents that let *agencies* in have ended *at* that time: each is out, as it was before."""
-    changes: Changes = {}
-    for agency in agencies:
-        let_in = {each: until for each, until in view.let_in.items() if each != agency}
-        revoked = {**view.revoked, agency: view.let_in[agency].ended_by}
-        changes |= {**_without(view, agency, at), "let_in": let_in, "revoked": revoked}
-        view = view.changed(changes)
-    return changes
-
-
 def left_by(context: EventContext, mark: Mark, agency: str) -> Changes:
     """Return the changes after *agency* left the case: it has no part, houses nobody, and nothing waits for it alone."""
     view = context.view
-    gone = {agency, *view.left}
-    reviews: Mapping[str, Review] = {
-        ref: replace(each, open=each.open and not _nobody_decides(context, each, agency, gone))
-        for ref, each in view.reviews.items()
-    }
-    return {**_without(view, agency, mark.registered), "reviews": reviews}
-
-
-def _without(view: View, agency: str, at: datetime) -> Changes:
-    """Return the same changes but for reviews: nobody ends the access of a body that decides one (G-69)."""
     gone = {agency, *view.left}
     services: Mapping[str, Service] = {
         ref: replace(
@@ -244,14 +219,19 @@ def _without(view: View, agency: str, at: datetime) -> Changes:
         )
         for ref, each in view.services.items()
     }
+    reviews: Mapping[str, Review] = {
+        ref: replace(each, open=each.open and not _nobody_decides(context, each, agency, gone))
+        for ref, each in view.reviews.items()
+    }
     returning = view.returning
     if returning is not None and returning.open and gone.issuperset(returning.helpers):
         returning = replace(returning, step="stopped")
     return {
         "returning": returning,
-        "left": {**view.left, agency: at},
+        "left": {**view.left, agency: mark.registered},
         "parts": {each: parts for each, parts in view.parts.items() if each != agency},
         "services": services,
+        "reviews": reviews,
         "beds": {ref: _without_guest(bed, agency) for ref, bed in view.beds.items()},
     }
 

@@ -159,7 +159,7 @@ def granted_to(context: EventContext, agency: str) -> bool:
     """Return whether the event is itself the consent that lets this agency be told again."""
     if context.event.type not in GRANTS or agency not in receivers_of(context.event) or context.embassy_barred(agency):
         return False
-    if agency in context.view.revoked and context.event.type == OVERRIDDEN:
+    if context.shut_out(agency) and context.event.type == OVERRIDDEN:
         return False
     if not lasts(value(context.event, "expires"), context.today):
         return False

@@ -256,13 +256,16 @@ class EventContext:
         return self.stands(agency, SHARING) in ("given", "overridden")
 
     def barred(self, agency: str) -> bool:
-        """Return whether an adult's refusal or withdrawal for *agency*, a bar on embassies, or the end of its access stands.
+        """Return whether *agency* may not hear of the person: it is refused, under the bar on embassies, or shut out."""
+        return self.embassy_barred(agency) or self.shut_out(agency) is not None or self.refused(agency)
 
-        A child is not asked, so a child's word bars nobody.
-        """
-        if self.embassy_barred(agency) or agency in self.view.revoked:
-            return True
+    def refused(self, agency: str) -> bool:
+        """Return whether an adult's refusal or withdrawal for *agency* stands. A child is not asked, so a child's word bars nobody."""
         return not self.child and self.stands(agency, SHARING) in ("refused", "withdrawn")
+
+    def shut_out(self, agency: str) -> str | None:
+        """Return the event that ended the access of *agency*, if no consent lets it in today; else None."""
+        return shut_out(self.view, agency, self.today)
 
     def embassy_barred(self, agency: str) -> bool:
         """Return whether *agency* is an embassy or consulate, and a bar on contact with them stands."""
@@ -302,9 +305,23 @@ class EventContext:
 
 
 def shut_for(context: EventContext, agency: str) -> bool:
-    """Return whether *agency* got the letter by consent that is refused or withdrawn since, or its access was ended."""
+    """Return whether *agency* got the letter by consent that is refused or withdrawn since, or is shut out."""
     row = context.tables.row(context.event.type)
-    return row is not None and ((not row.stops and context.barred(agency)) or agency in context.view.revoked)
+    return row is not None and ((not row.stops and context.barred(agency)) or context.shut_out(agency) is not None)
+
+
+def shut_out(view: View, agency: str, day: date) -> str | None:
+    """Return the event that ended the access of *agency*, if no consent lets it in on *day*; else None.
+
+    An agency that a consent with a last day let in again reads as long as that consent stands; its part goes on afterwards,
+    so that a withdrawal reaches it and a house discharges her (reading 164).
+    """
+    ended_by = view.revoked.get(agency)
+    if ended_by is not None or agency not in view.let_in:
+        return ended_by
+    standing = view.consents.get((agency, SHARING))
+    word = standing.on(day) if standing else None
+    return None if word is not None and word.kind == "given" else view.let_in[agency]
 
 
 def referrer(tables: Tables, roles: Roles, view: View) -> str | None:
@@ -333,7 +350,7 @@ def holder_of(context: EventContext, view: View) -> str | None:
     left = [agency for agency in view.parts if context.roles.of(agency) in closers]
     unrefused = [agency for agency in left if not context.barred(agency)]
     standing = [agency for agency in by_right if view.on_case(agency)]
-    former = [agency for agency in by_right if agency not in view.revoked]
+    former = [agency for agency in by_right if shut_out(view, agency, context.today) is None]
     knowing = [unit for unit in context.units if view.count_for(unit) and context.roles.of(unit) in closers]
     return next(iter((*standing, *unrefused, *left, *former, *knowing, *by_right)))
 

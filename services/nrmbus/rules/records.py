@@ -334,14 +334,6 @@ class Stop:
 
 
 @frozen
-class LetIn:
-    """A consent with a last day to an agency whose access was ended by the event ``ended_by``, which holds again after that day."""
-
-    ended_by: str
-    last_day: str
-
-
-@frozen
 class Pause:
     """A time in which a clock stands still: a question to the sender of a referral, a review, or a time without the duty.
 

@@ -19,7 +19,7 @@ from nrmbus.rules.due import Due, due_of_view
 from nrmbus.rules.due_times import under
 from nrmbus.rules.duties import as_of, changing, just_before
 from nrmbus.rules.emergency import RESEALED, is_too_late, refused_by_person
-from nrmbus.rules.event_context import AUTHORITIES, EventContext, shut_for
+from nrmbus.rules.event_context import AUTHORITIES, EventContext, shut_for, shut_out
 from nrmbus.rules.evolve.fold import evolve_view
 from nrmbus.rules.judge.check import Question
 from nrmbus.rules.judge.judge import Judge, Refusal
@@ -256,6 +256,10 @@ class Rules:
         return shut_for(context, agency) or (
             context.event.type == RESEALED and refused_by_person(view, agency, context.today)
         )
+
+    def shuts_out(self, view: View, agency: str, now: datetime) -> bool:
+        """Return whether the access of *agency* was ended, and no consent lets it in *now*: it reads nothing, also not what it retains."""
+        return shut_out(view, agency, self._of(view.policy).tables.calendar.day(now)) is not None
 
     def may_be_answered(self, view: View, emergency: Emergency, now: datetime) -> bool:
         """Return whether the parts requested in *emergency* in the case of *view* may still be sealed at *now*."""

@@ -24,7 +24,6 @@ from nrmbus.rules.records import (
     Grant,
     Hold,
     House,
-    LetIn,
     Letters,
     Paper,
     Payment,
@@ -76,8 +75,8 @@ class View:
     """Whether the person was found in another country."""
     revoked: Mapping[str, str] = field(default_factory=dict)
     """Agencies whose access was ended, and the event that ended it; a new consent of the person lets one in again."""
-    let_in: Mapping[str, LetIn] = field(default_factory=dict)
-    """Agencies that such a consent lets in for some days only."""
+    let_in: Mapping[str, str] = field(default_factory=dict)
+    """Agencies that a consent with a last day let in again, and the event that had ended the access (`event_context.shut_out`)."""
     flagged: frozenset[str] = frozenset()
     represented: bool = False
     best_interests: str | None = None

@@ -186,8 +186,8 @@ def reason_for(context: EventContext, agency: str, audience: Audience) -> Reason
     if agency in audience.recipients:
         code, consent = _told(context, agency, standing)
         return Reason(agency, code, terms, None, row.basis, row.unverified, consent, parts)
-    if terms and agency in context.view.revoked:
-        return _kept_out(context, row, agency, terms, "access_revoked", "G-67", context.view.revoked[agency])
+    if terms and (ended_by := context.shut_out(agency)):
+        return _kept_out(context, row, agency, terms, "access_revoked", "G-67", ended_by)
     if terms and context.embassy_barred(agency):
         return _kept_out(context, row, agency, terms, "embassy_barred", "G-55", context.view.embassy_bar)
     if terms and context.event.type == EMBASSY_BARRED and context.in_group(agency, "ENVOYS"):  # it stands from now on

@@ -1,6 +1,7 @@
 """Withdrawn data stay closed, a letter waits for later deliveries, and a reading is recorded first."""
 
 import asyncio
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +120,27 @@ class TestUnderAWithdrawnConsent:
             await given.settle()
             answer = {"type": "consent.stop_confirmed", "data": {"answer": "must_retain"}, "legal_basis": "Law 958-IIQ"}
             await given.registered(**answer)
+            shown = await given.read(actor="S-17", purpose="court")
+
+        assert shown[1]["shut"] == "consent_withdrawn"
+        assert CANARY not in str(shown)
+
+    async def test_an_agency_that_was_let_in_for_some_days_opens_nothing_more_afterwards(self, tmp_path: Path) -> None:
+        """Given an access that was ended, and a consent for a day, when the day is over, then `must_retain` opens nothing."""
+        async with desk_of("vac", tmp_path) as given:
+            await given.hear(consented(given.registrar))
+            await given.hear(supplied(given.registrar))
+            assert (await given.read(actor="S-17"))[1]["letter"] == {"story": {"answer": CANARY}}
+            ended = given.registrar.event("special-unit", "access.revoked", {"receivers": ["vac"]})
+            await given.hear(given.registrar.register(ended, to="vac"))
+            await given.settle()
+            answer = {"type": "consent.stop_confirmed", "data": {"answer": "must_retain"}, "legal_basis": "Law 958-IIQ"}
+            await given.registered(**answer)
+            last = f"{given.clock.time:%Y-%m-%d}"
+            let_in = given.registrar.event("ngo-a", "consent.given", CONSENT | {"expires": last})
+            await given.hear(given.registrar.register(let_in, to="vac"))
+            assert (await given.read(actor="S-17", purpose="court"))[1]["letter"] == {"story": {"answer": CANARY}}
+            given.clock.time += timedelta(days=2)
             shown = await given.read(actor="S-17", purpose="court")
 
         assert shown[1]["shut"] == "consent_withdrawn"

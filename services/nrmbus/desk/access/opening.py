@@ -104,11 +104,11 @@ def _is_kept_shut(desk: Desk, signed: Signed, tx: Connection) -> bool:
     if event is None:
         return False  # of a type or version that this release cannot open at all
     rules, now = desk.seat.rules, desk.seat.now()
-    view = rules.as_of(desk.cases.view(tx, signed.subject), now)
+    view = desk.cases.view(tx, signed.subject)
     if not rules.keeps_shut(view, event, desk.seat.me, now):
         return rests_on_consent(desk, signed) and _unread_word(tx, signed.subject)
     stop = view.stops.get(desk.seat.me)
-    retained = stop is not None and stop.answer == "must_retain" and desk.seat.me not in view.revoked
+    retained = stop is not None and stop.answer == "must_retain" and not rules.shuts_out(view, desk.seat.me, now)
     return not (retained and _read_before(tx, signed))
 
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from nrmbus.rules.changes import Changes, Folder, parts_with, parts_without
 from nrmbus.rules.conditions import holds
-from nrmbus.rules.duties import out_again, stopped
+from nrmbus.rules.duties import stopped
 from nrmbus.rules.event_context import EventContext, value
 from nrmbus.rules.mark import Mark
 from nrmbus.rules.records import Closing, Review, Service
@@ -71,18 +71,17 @@ def _withdrawn(context: EventContext, _: Mark) -> Changes:
     return {**changes, "parts": parts}
 
 
-def _reopened(context: EventContext, mark: Mark) -> Changes:
+def _reopened(context: EventContext, _: Mark) -> Changes:
     """Let the case go on; what the person allowed before the closing lapses, unless the case was closed in error.
 
     A refusal or withdrawal stands until the person says otherwise, also one that a consent had replaced for some days, or an
-    override. So does the end of an access, if a consent had let the agency in for some days.
+    override.
     """
     view = context.view
     changes: Changes = {"closing": None} if view.closing else {}
     if value(context.event, "reason") != "closed_in_error":
         bars = {about: each if each.bars else each.before for about, each in view.consents.items()}
         changes["consents"] = {about: each for about, each in bars.items() if each}
-        changes |= out_again(view, view.let_in, mark.registered)
     return changes
 
 

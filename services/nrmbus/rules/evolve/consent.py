@@ -8,7 +8,7 @@ from nrmbus.rules.changes import Changes, Folder, heard_by, put
 from nrmbus.rules.duties import left_by
 from nrmbus.rules.event_context import SHARING, EventContext, receivers_of, value
 from nrmbus.rules.mark import Mark
-from nrmbus.rules.records import LetIn, Paper, Standing, Stop, lasts
+from nrmbus.rules.records import Paper, Standing, Stop, lasts
 
 PURPOSES = ("services", "information_sharing", "anonymous_reporting", "tracing")
 
@@ -42,19 +42,18 @@ def _consent(context: EventContext, mark: Mark) -> Changes:
         )
     changes: Changes = {"consents": consents, "papers": papers}
     lets_in = still_holds and kind == "given" and SHARING in purposes
-    return {**changes, **(_let_in(context, last_day) if lets_in else {})}
+    return {**changes, **(_let_in(context, for_good=last_day is None) if lets_in else {})}
 
 
-def _let_in(context: EventContext, last_day: str | None) -> Changes:
-    """Return the changes for receivers whose access was ended: each is in again, for good or until *last_day*."""
+def _let_in(context: EventContext, *, for_good: bool) -> Changes:
+    """Return the changes for receivers whose access was ended: each is in again, *for_good* or as long as the consent stands."""
     view = context.view
-    ended = {agency: each.ended_by for agency, each in view.let_in.items()} | {**view.revoked}
+    ended = {**view.let_in, **view.revoked}
     back = ended.keys() & receivers_of(context.event)
     if not back:
         return {}
-    let_in = {agency: each for agency, each in view.let_in.items() if agency not in back}
-    if last_day is not None:
-        let_in |= {agency: LetIn(ended[agency], last_day) for agency in back}
+    let_in = {agency: by for agency, by in view.let_in.items() if agency not in back}
+    let_in |= {} if for_good else {agency: ended[agency] for agency in back}
     return {"revoked": {agency: by for agency, by in view.revoked.items() if agency not in back}, "let_in": let_in}
 
 
@@ -89,7 +88,7 @@ def _revoked(context: EventContext, mark: Mark) -> Changes:
         changes |= left_by(context, mark, agency)
         changes["stops"] = {**context.view.stops, agency: _stop(context, mark, agency)}
         changes["revoked"] = {**context.view.revoked, agency: mark.id}
-        changes["let_in"] = {each: until for each, until in context.view.let_in.items() if each != agency}
+        changes["let_in"] = {each: by for each, by in context.view.let_in.items() if each != agency}
     return changes
 
 

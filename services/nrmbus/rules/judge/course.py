@@ -9,6 +9,7 @@ from nrmbus.rules.event_context import CLOSED, COURT, SHARING, receivers_of, rev
 from nrmbus.rules.evolve.payment import ordered_before
 from nrmbus.rules.grants import COMPENSATION, in_band, paid_grant
 from nrmbus.rules.judge.check import WITH_TO, Check, Question, RuleList
+from nrmbus.rules.judge.protection import takes_over
 from nrmbus.rules.records import Grant, Service
 
 _rules = RuleList()
@@ -184,12 +185,13 @@ def open_items(q: Question) -> bool:
 
 
 def _bed_occupied(q: Question) -> bool:
-    """Return whether the person lives in a house that may hear of her.
+    """Return whether the person lives in a house that she has not refused.
 
     A house that closed its doors, or that keeps her, discharges nobody: once her consent to it is withdrawn, or its access
-    was ended, its bed keeps no other house from admitting her, and the case from no closing.
+    was ended, its bed keeps no other house from admitting her, and the case from no closing. After the last day of a consent
+    that let it in again the house still discharges her.
     """
-    return any(house.state == "admitted" and not q.barred(house.agency) for _, house in q.view.houses())
+    return any(house.state == "admitted" and not q.refused(house.agency) for _, house in q.view.houses())
 
 
 def _asked_or_given(q: Question, service: Service) -> bool:
@@ -221,7 +223,7 @@ def no_offer(q: Question) -> bool:
 
 @_rules.rule("G-53", "shelter.admitted")
 def already_admitted(q: Question) -> bool:
-    """Admission while another bed is occupied, unless that house is barred."""
+    """Admission while another bed is occupied, unless the person has refused that house."""
     return _bed_occupied(q)
 
 
@@ -390,18 +392,23 @@ def not_granted(q: Question) -> bool:
 
 @_rules.rule("G-67")
 def access_revoked(q: Question) -> bool:
-    """An event of an agency whose access was ended, beyond its answer to that; or one that turns to such an agency.
+    """An event of an agency whose access was ended, beyond its answer to that; or one that turns to an agency that is shut out.
 
     An override lets nobody in again, nor does the word of a relative: the person does, for a child also the carer, by a consent
-    that another agency records. A consent for some days is made longer in no other way.
+    that another agency records. A consent for some days is made longer in no other way. After these days the agency takes no
+    case over.
     """
     revoked, let_in = q.view.revoked, q.view.let_in
     if not (revoked or let_in) or q.about_no_case:
         return False
     if q.source in revoked:
         return q.event.type not in _OF_WHO_IS_OUT
+    if takes_over(q) and q.shut_out(q.source):
+        return True
     named = receivers_of(q.event) if _by_others_word(q) else ()
-    return any(agency in revoked for agency in (*q.to, *named)) or any(agency in let_in for agency in named)
+    if any(agency in revoked or agency in let_in for agency in named):
+        return True
+    return any(q.shut_out(agency) for agency in q.to if agency != q.source)
 
 
 def _by_others_word(q: Question) -> bool:

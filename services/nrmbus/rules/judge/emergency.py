@@ -12,13 +12,22 @@ _rules = RuleList()
 def not_available(q: Question) -> bool:
     """Nobody else holds the case who may hear of it, nobody could be told beside the holder, nothing is needed, or the holder was asked already.
 
-    Of an answer: what it answers is an emergency no longer, or the asker has no part in the case any more.
+    Of an answer: what it answers is an emergency no longer, or the asker has no part in the case any more. The asker is shut
+    out: it reads nothing.
     """
     if q.event.type == RESEALED:
         asked = q.emergency
-        return asked is not None and (is_too_late(q.tables, asked, q.now) or not q.view.on_case(asked.mark.source))
+        asker = asked.mark.source if asked else ""
+        is_gone = not q.view.on_case(asker) or q.shut_out(asker) is not None
+        return asked is not None and (is_too_late(q.tables, asked, q.now) or is_gone)
     holder = q.holder
-    if holder is None or holder == q.source or q.barred(holder) or refused_by_person(q.view, holder, q.today):
+    if (
+        q.shut_out(q.source)
+        or holder is None
+        or holder == q.source
+        or q.barred(holder)
+        or refused_by_person(q.view, holder, q.today)
+    ):
         return True
     # Only the present holder is waited for: the desk of a former holder may be off, or suspended.
     waiting = [

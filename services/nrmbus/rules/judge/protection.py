@@ -202,11 +202,15 @@ def _concerned(q: Question) -> Iterator[tuple[str, str]]:
         yield from ((agency, SHARING) for agency in q.reviewers)
     if q.event.type == _QUESTION and q.referral and not q.child:
         yield q.referral.sender, SHARING
-    referral = q.referral if q.event.type == _ACCEPTED else None
-    takes_over = q.event.type == _PLAN or (referral and (referral.transfer or referral.made_support))
     hands_on = q.event.type in WITH_TO and q.event.sealeddigest is not None
-    if (takes_over or hands_on or q.event.type in _RETURNING) and not q.child:
+    if (takes_over(q) or hands_on or q.event.type in _RETURNING) and not q.child:
         yield q.source, SHARING
+
+
+def takes_over(q: Question) -> bool:
+    """Return whether the sender would hold the case: it adopts a plan, or accepts a transfer."""
+    referral = q.referral if q.event.type == _ACCEPTED else None
+    return q.event.type == _PLAN or (referral is not None and (referral.transfer or referral.made_support))
 
 
 @_rules.rule("G-30", *WITH_TO, *_OWN, *_RETURNING, _ACCEPTED, PAPERS, _QUESTION, _REVIEW)
