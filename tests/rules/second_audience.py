@@ -409,7 +409,8 @@ class Telling:
 
     def w_withdrawer(self) -> set[str]:
         """The recorders of all withdrawals since the agency deleted last (reading 166)."""
-        return self.case.withdrawers.get(self.by, set())
+        recorders = self.case.withdrawers.get(self.by, set())
+        return recorders - self.case.gone if self.by in self.case.retaining else recorders
 
     def w_told_of_closing(self) -> set[str]:
         """Who closed the case, or was told that it was closed, and has not left it."""

@@ -62,6 +62,8 @@ class Parties(Second):
         self.adult_known: set[str] = set()
         """Agencies that have that assessment, with its registration or just before a later event."""
         self.withdrawers: dict[str, set[str]] = {}
+        self.retaining: set[str] = set()
+        """Agencies that answered the latest withdrawal, and have deleted nothing yet."""
         self.senders_of: dict[str, str] = {}
         self.told_of: dict[str, set[str]] = {}
         self.closing: tuple[str, ...] = ()
@@ -378,6 +380,7 @@ class Parties(Second):
         self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]
     ) -> None:
         self.withdrawers.setdefault(event.data.receivers[0], set()).add(by)
+        self.retaining.discard(event.data.receivers[0])
 
     def _after_consent_given(self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]) -> None:
         is_over = event.data.expires is not None and event.data.expires < self.registered_on
@@ -405,6 +408,7 @@ class Parties(Second):
 
     def _after_access_revoked(self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]) -> None:
         self.withdrawers.setdefault(event.data.receivers[0], set()).add(by)
+        self.retaining.discard(event.data.receivers[0])
         self.let_in.discard(event.data.receivers[0])
         self.out.setdefault(event.data.receivers[0])
         self._leaves(event.data.receivers[0])
@@ -412,7 +416,9 @@ class Parties(Second):
     def _after_consent_stop_confirmed(
         self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]
     ) -> None:
+        self.retaining.add(by)
         if event.data.answer == "deleted":
+            self.retaining.discard(by)
             self.withdrawers.pop(by, None)
             self._leaves(by)
 

@@ -99,6 +99,16 @@ def test_a_withdrawal_after_the_deletion_is_answered_to_its_recorder_alone() -> 
     assert b.say("ngo-l", "consent.stop_confirmed", answer="deleted").audience.recipients == ("vac",)
 
 
+def test_p7_who_recorded_a_withdrawal_and_deleted_is_not_told_what_is_deleted_later() -> None:
+    """P7: given an NGO that recorded a withdrawal, and then deleted its own data, when what was retained is deleted, then the NGO is told nothing."""
+    b = twice(Bench(), "ngo-a", "vac")
+    b.say("ngo-l", "consent.stop_confirmed", answer="must_retain", legal_basis=LEGAL)
+    b.say("vac", "consent.withdrawn", receivers=["ngo-a"])
+    b.say("ngo-a", "consent.stop_confirmed")
+
+    assert b.say("ngo-l", "consent.stop_confirmed").audience.recipients == ("vac",)
+
+
 @pytest.mark.parametrize(("first", "second"), [("ngo-a", "vac"), ("vac", "ngo-a")])
 def test_each_that_recorded_a_withdrawal_is_told_that_nobody_waits_for_the_confirmation(
     first: str, second: str

@@ -419,9 +419,14 @@ def _waiting(context: EventContext) -> Iterable[str]:
 
 
 def _withdrawer(context: EventContext) -> Iterable[str]:
-    """Return who recorded the withdrawals since the last deletion: one answer is for all, and so is the deletion after a retention."""
+    """Return who recorded the withdrawals since the last deletion: one answer is for all, and so is the deletion after a retention.
+
+    A recorder that deleted its own data hears the answer, and not the deletion after a retention: nothing waits for that.
+    """
     stop = context.view.stops.get(context.source)
-    return stop.recorders if stop else ()
+    if stop is None:
+        return ()
+    return stop.recorders if stop.open else _staying(context, stop.recorders)
 
 
 def _relieved(context: EventContext) -> Iterable[str]:
