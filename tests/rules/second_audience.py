@@ -196,10 +196,17 @@ class Telling:
         return {each for each in self.w_holders() - self.case.gone if self.case.bar_of(each)}
 
     def w_told_of_adult(self) -> set[str]:
-        """Who has the assessment by which a child became an adult, if this makes the person a child again; not who deleted all."""
+        """Who has the assessment by which a child became an adult, if this makes the person a child again; not who deleted all.
+
+        Without such an assessment: who is on the case, has heard a word against itself that holds, and nothing of a child.
+        """
         is_child = self.kind == "safeguard.child_flagged" or getattr(self.said, "result", "") in ("child", "unclear")
-        undone = self.case.adult_by and is_child and self.kind.startswith("safeguard.")
-        return (self.w_holders() & self.case.adult_known) - self.case.gone if undone else set()
+        if not (is_child and self.kind.startswith("safeguard.")):
+            return set()
+        if self.case.adult_by:
+            return (self.w_holders() & self.case.adult_known) - self.case.gone
+        unaware = {each for each in self.case.heard_against if not self.case.told_age.get(each)}
+        return {each for each in unaware if self.case.on_case(each) and self.case.bar_of(each)}
 
     def w_guardian_bodies_of_child_to_unit(self) -> set[str]:
         """The same, when a child is referred to the deciding body."""

@@ -61,6 +61,14 @@ class Parties(Second):
         """Assessment by which the person, a child before, is an adult now."""
         self.adult_known: set[str] = set()
         """Agencies that have that assessment, with its registration or just before a later event."""
+        self.told_age: dict[str, bool] = {}
+        """Whether the person is a child by what each agency was told of the age."""
+        self.heard_against: set[str] = set()
+        """Agencies that have heard the latest refusal or withdrawal about themselves."""
+        self.against: dict[str, str] = {}
+        """The agency that each refusal or withdrawal is about, by the id of the event."""
+        self.child_by = ""
+        """The latest event that found or flagged a child, while that stands."""
         self.withdrawers: dict[str, set[str]] = {}
         self.retaining: set[str] = set()
         """Agencies that answered the latest withdrawal, and have deleted nothing yet."""
@@ -92,10 +100,29 @@ class Parties(Second):
         for each in (event.source, *told):
             self.knows.setdefault(each)
         self.registered_on = f"{registered.astimezone(ZONE):%Y-%m-%d}"
+        self._learns(event, {event.source, *told}, first or {})
         self.take(event, self.registered_on)
         self._gives(event, tuple(told))
         for ref in [each for each in self.questions if self._away(self.senders.get(each, ""))]:
             del self.questions[ref]
+
+    def _learns(self, event: Any, told: set[str], first: Mapping[str, Iterable[str]]) -> None:
+        """Note what each agency hears of the person's age, and of a word against itself (reading 165)."""
+        for agency, ids in first.items():
+            self.heard_against |= {agency for each in ids if self.against.get(each) == agency}
+            ages = [each == self.child_by for each in ids if each in (self.child_by, self.adult_by)]
+            self.told_age |= dict.fromkeys([agency] if ages else [], ages[-1:] == [True])
+        if event.type in ("consent.refused", "consent.withdrawn") and SHARING in event.data.purposes:
+            about = self.against[event.id] = event.data.receivers[0]
+            self.heard_against -= {about} - told
+            self.heard_against |= {about} & told
+        finds = event.type in ("safeguard.child_flagged", "safeguard.age_assessed")
+        said = getattr(event.data, "result", "child") != "adult" if finds else getattr(event.data, "child", None)
+        if finds:
+            self.child_by = event.id if said else ""
+        if said is not None:
+            is_news = event.type != "referral.submitted"
+            self.told_age |= {each: said for each in told if is_news or each not in self.told_age}
 
     def _away(self, agency: str) -> bool:
         """Return whether *agency* has left: it owes no answer, and comes back without the question."""

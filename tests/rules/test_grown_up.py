@@ -169,17 +169,33 @@ class TestADeskThatDoesNotKnowOfAChild:
 
 @pytest.mark.parametrize("type", ["consent.refused", "consent.withdrawn"])
 @pytest.mark.parametrize("child", [False, True], ids=["as an adult", "as a child"])
-def test_p2_a_word_from_before_the_flag_is_a_childs_from_the_next_event_on(type: str, *, child: bool) -> None:
-    """P2: given a person who was found and refused a shelter before the flag, when a bed is asked for again, then the shelter opens that letter."""
+def test_p2_a_word_from_before_the_flag_is_a_childs_from_the_flag_on(type: str, *, child: bool) -> None:
+    """P2: given a request for a bed, and a person who refused the shelter before the flag, when the child is flagged, then the shelter opens the letter."""
     b = Bench()
     b.say("ngo-a", "case.signal_recorded", child=child, letter=True)
     b.consents("shelter")
     said = [b.say("ngo-a", "shelter.bed_requested", ref="B-9", to=["shelter"], letter=True)]
     said.append(b.say("ngo-a", type, receivers=["shelter"]))
-    b.say("ngo-a", "safeguard.child_flagged", to=BODIES)
+    assert b.rules.keeps_shut(desk(b, "shelter", *said), said[0].event, "shelter", b.now)
+    said.append(b.say("ngo-a", "safeguard.child_flagged", to=BODIES))
+
+    assert "shelter" in said[-1].audience.recipients
+    assert not b.rules.keeps_shut(b.view, said[0].event, "shelter", b.now)
+    assert not b.rules.keeps_shut(desk(b, "shelter", *said), said[0].event, "shelter", b.now)
+
+
+@pytest.mark.parametrize("type", ["consent.refused", "consent.withdrawn"])
+def test_p2_a_word_from_before_the_flag_is_a_childs_from_the_next_event_on(type: str) -> None:
+    """P2: given a shelter that gave no bed and was refused before the flag, when a bed is asked for again, then the shelter opens that letter."""
+    b = Bench()
+    b.say("ngo-a", "case.signal_recorded", child=True, letter=True)
+    b.consents("shelter")
+    said = [b.say("ngo-a", "shelter.bed_requested", ref="B-9", to=["shelter"], letter=True)]
+    said += [b.say("ngo-a", type, receivers=["shelter"]), b.say("shelter", "shelter.bed_refused", ref="B-9")]
+    flagged = b.say("ngo-a", "safeguard.child_flagged", to=BODIES)
     said.append(b.say("ngo-a", "shelter.bed_requested", ref="B-10", to=["shelter"], letter=True))
 
-    assert not b.rules.keeps_shut(b.view, said[-1].event, "shelter", b.now)
+    assert "shelter" not in flagged.audience.recipients
     assert not b.rules.keeps_shut(desk(b, "shelter", *said), said[-1].event, "shelter", b.now)
 
 

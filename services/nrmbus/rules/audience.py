@@ -13,7 +13,7 @@ from nrmbus.events.values import frozen
 from nrmbus.rules.clock_moves import breached_by, lifted_by, turned_by_letter
 from nrmbus.rules.clocks import told
 from nrmbus.rules.conditions import holds
-from nrmbus.rules.earlier import EMBASSY_BARRED, earlier, granted_to
+from nrmbus.rules.earlier import EMBASSY_BARRED, earlier, granted_to, hears_bar
 from nrmbus.rules.emergency import second_agencies
 from nrmbus.rules.event_context import (
     AGE_ASSESSED,
@@ -200,10 +200,17 @@ def _refused_by_child(context: EventContext) -> Iterable[str]:
 
 
 def _told_of_adult(context: EventContext) -> Iterable[str]:
-    """Return the agencies that were told of the finding of an adult, once the person is found or flagged to be a child after all."""
-    if context.view.grown_up is None or not (context.finds_child or context.event.type == CHILD_FLAGGED):
+    """Return the agencies that take the person for an adult, once the person is found or flagged to be a child.
+
+    They were told of the finding of an adult; or they are on the case, were told nothing of a child, and read a refusal as an
+    adult's, which shuts their letters.
+    """
+    view = context.view
+    if not (context.finds_child or context.event.type == CHILD_FLAGGED):
         return ()
-    return _staying(context, (agency for agency in context.holders if agency in context.view.grown_up_known))
+    if view.grown_up is not None:
+        return _staying(context, (agency for agency in context.holders if agency in view.grown_up_known))
+    return (agency for agency in view.parts if not view.ages.get(agency) and hears_bar(context, agency))
 
 
 def _guardians_of_child_to_unit(context: EventContext) -> Iterable[str]:

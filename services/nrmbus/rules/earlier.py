@@ -113,11 +113,11 @@ def _unaware_of_her_age(
     if view.found_child is None or event.type in (AGE_ASSESSED, CHILD_FLAGGED):
         return []
     unaware = [agency for agency in recipients if not view.ages.get(agency, context.says_child)]
-    barred = [agency for agency in unaware if agency in against or _hears_bar(context, agency, words.get(agency, ()))]
+    barred = [agency for agency in unaware if agency in against or hears_bar(context, agency, words.get(agency, ()))]
     return [(agency, view.found_child) for agency in barred]
 
 
-def _hears_bar(context: EventContext, agency: str, words: Container[str]) -> bool:
+def hears_bar(context: EventContext, agency: str, words: Container[str] = ()) -> bool:
     """Return whether a refusal or withdrawal about *agency* holds, or holds again later, that it has heard or hears among *words*."""
     bar = next((each for each in _standing(context, agency, SHARING) if each.bars), None)
     paper = context.view.papers.get(bar.id) if bar else None

@@ -95,7 +95,7 @@ WORDS: Final[Mapping[Term, str]] = {
     "supervisor": "the supervisor of who owed it",
     "terminator": "whose decision ended the access",
     "to": "whom the sender chose",
-    "told_of_adult": "who was told that the person was found to be an adult, if this finds or flags a child again",
+    "told_of_adult": "who was told that the person was found to be an adult, or on the case reads a refusal as that of an adult, if this finds or flags a child",
     "told_of_closing": "who closed the case, or was told that it was closed",
     "unanswering": "receivers who have not answered",
     "vac_on_case": "the assistance centre, if it has a part in the case",
