@@ -117,6 +117,22 @@ async def test_a_code_that_a_person_types_is_no_name_and_no_telephone_number(
         assert await here.rows("outbox") == []
 
 
+@pytest.mark.parametrize(
+    ("number", "passes"),
+    [
+        ("2026-0143", True), ("2026/014", True), ("0143-2026", True), ("1-2026-0143", True), ("14", True),
+        ("050-123-45-67", False), ("123-45-67", False), ("2026-01-23-4567", False), ("12-345-2026", False),
+    ],
+)  # fmt: skip
+async def test_a_year_and_a_number_are_no_telephone_number(number: str, *, passes: bool, tmp_path: Path) -> None:
+    """Given a representative's number of a register by years, then the door takes it; it goes on refusing what may be a telephone."""
+    asked = {"case": CASE, "ref": "ab" * 16, "actor": "S-1", "type": CODES["representative"]["type"]}
+    async with desk_of("ngo-a", tmp_path) as here:
+        answer = await here.door.post("/v1/checks", json={"events": [{**asked, "data": {"representative": number}}]})
+
+    assert ("problems" not in answer.json()["checks"][0]) is passes
+
+
 @pytest.mark.thorough
 async def test_many_members_are_read_at_once(tmp_path: Path) -> None:
     """Half a mebibyte of members is refused within moments."""

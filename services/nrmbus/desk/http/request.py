@@ -41,6 +41,10 @@ _TELEPHONE: Final = re.compile("(?:[0-9][ -]?){7}")
 """Longer sequence of digits than in any date or number of a law."""
 _TELEPHONE_AS_CODE: Final = re.compile("[0-9]{7}|^[0-9](?:[._/-]?[0-9]){6}")
 """The same in a code: seven digits in a row, or seven from its beginning. `REP-2026-0014` is a number of a register."""
+_YEAR_AND_NUMBER: Final = re.compile(
+    "(?:[0-9]{1,2}[._/-])?(?:19|20)[0-9]{2}[._/-][0-9]{1,6}|[0-9]{1,6}[._/-](?:19|20)[0-9]{2}"
+)
+"""So is `2026-0014`, with the number of an office before it or not: the commonest form, and no telephone is written so."""
 _TYPED_CODES: Final[Mapping[str, str]] = {
     CaseOpened.type: "article", MeasureGranted.type: "article", VerdictRecorded.type: "article",
     ReferralAcknowledged.type: "receipt_no", RepresentativeAssigned.type: "representative",
@@ -341,7 +345,11 @@ def _named_in_the_clear(asked: Asked, legal_basis: str | None) -> str | None:
         return "/legal_basis"
     if (typed := _TYPED_CODES.get(asked.type)) is not None:
         code = str(asked.data.get(typed, ""))
-        is_telephone = asked.type == RepresentativeAssigned.type and _TELEPHONE_AS_CODE.search(code)
+        is_telephone = (
+            asked.type == RepresentativeAssigned.type
+            and _TELEPHONE_AS_CODE.search(code)
+            and not _YEAR_AND_NUMBER.fullmatch(code)
+        )
         if _DIGIT.search(code) is None or is_telephone:
             return f"/data/{typed}"
     return None
