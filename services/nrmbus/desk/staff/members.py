@@ -275,19 +275,26 @@ class Members:
             self._follow(tx, number)
         return self._members[number]
 
-    async def set_roles(self, number: str, roles: Iterable[Role], by: str, also: Also = lambda _: None) -> Member:
+    async def set_roles(
+        self,
+        number: str,
+        roles: Iterable[Role],
+        by: str,
+        also: Also = lambda _: None,
+        sealed: Mapping[str, Any] | None = None,
+    ) -> Member:
         """Have *by* give a member other roles, which ends the member's sessions; the same roles change nothing.
 
         Nobody has the cases any more of a member who may read none afterwards.
 
-        *also* is done in the same transaction.
+        *sealed* values change with the roles, and *also* is done, in the same transaction.
 
         Raises:
             DeskError: ``last_administrator``: nobody would be left who manages the staff.
         """
         wanted = _written(roles)
         if wanted == _written(self.there(number).roles):
-            return self.there(number)
+            return await self.change(number, sealed=sealed, also=also) if sealed else self.there(number)
 
         def noted(tx: Connection) -> None:
             also(tx)
@@ -298,7 +305,7 @@ class Members:
                 labels.give_up(tx, number)
             self._note(tx, "roles", number, by, wanted)
 
-        return await self.change(number, roles=wanted, signs_out=True, also=noted)
+        return await self.change(number, sealed=sealed, roles=wanted, signs_out=True, also=noted)
 
     def _keep_an_administrator(self, number: str) -> None:
         """Raise DeskError ``last_administrator`` if only the member with *number* manages the staff.

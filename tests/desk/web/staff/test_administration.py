@@ -77,7 +77,7 @@ async def test_roles_reset_and_removal_are_a_matter_of_two_clicks(tmp_path: Path
         assert it.staff.sessions.look(value) is None
         assert it.staff.members.there(member.number).roles == ("supervisor",)
         assert (await it.send(at, roles="supervisor")).status_code == 303  # changes nothing, and is no row
-        more = await it.send(f"/staff/{admin.number}", roles=["administrator", "supervisor"])
+        more = await it.send(f"/staff/{admin.number}", roles=["administrator", "supervisor"], email="no@example.org")
         assert errors_of(more) == ["Nobody gives a role to themselves: ask another administrator."]
         assert it.staff.members.there(admin.number).roles == ("worker", "administrator")
         own = await it.send(f"/staff/{admin.number}", roles="worker")
@@ -99,6 +99,16 @@ async def test_roles_reset_and_removal_are_a_matter_of_two_clicks(tmp_path: Path
             ("added", "door.json", "worker"), ("roles", admin.number, "supervisor"), ("reset", admin.number, "supervisor"),
             ("removed", admin.number, ""),
         ]  # fmt: skip
+
+
+async def test_roles_and_address_of_an_administrator_change_together(tmp_path: Path) -> None:
+    """Given an administrator who gives up a role and has a new address, then both are kept, although the session ends with the roles."""
+    async with office(tmp_path) as it:
+        me = (await it.signed_in("Admin Example", "worker", "administrator")).number
+        await it.send(f"/staff/{me}", roles="administrator", email="new@example.org")
+
+        changed = it.staff.members.there(me)
+        assert (changed.roles, changed.email) == (("administrator",), "new@example.org")
 
 
 @pytest.mark.parametrize("what", ["add", "reset"])

@@ -163,15 +163,16 @@ async def change(visit: Visit) -> Response:
         errors["email"] = t("Enter an e-mail address such as name@example.org, or leave it out.")
     if errors:
         return _one(visit, member, errors, wanted, email, status=422)
+    changed = {"email": email or None} if email != (member.email or "") else None
     try:
-        await staff.members.set_roles(member.number, wanted, visit.me.number, lambda _: visit.must_go_on())
+        await staff.members.set_roles(
+            member.number, wanted, visit.me.number, lambda _: visit.must_go_on(), sealed=changed
+        )
     except DeskError as error:
         if error.code != "last_administrator":
             raise
         errors["roles"] = t("Nobody else manages the staff: give somebody else that role first.")
         return _one(visit, member, errors, wanted, email, status=422)
-    if email != (member.email or ""):
-        await staff.members.change(member.number, sealed={"email": email or None}, also=lambda _: visit.must_go_on())
     return visit.see(f"/staff/{member.number}")
 
 
