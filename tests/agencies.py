@@ -108,14 +108,16 @@ def cosignature(agency: str, text: bytes, time: int) -> Signature:
 class Town:
     """Everybody on one bus, with keys and a directory."""
 
-    def __init__(self, bus: str = BUS, roles: Mapping[str, str] = ROLES, since: datetime = JOINED) -> None:
-        """Let everybody of *roles* have joined the *bus* at *since*."""
+    def __init__(
+        self, bus: str = BUS, roles: Mapping[str, str] = ROLES, since: datetime = JOINED, policy: str = POLICY
+    ) -> None:
+        """Let everybody of *roles* have joined the *bus* at *since*; *policy* is in force there."""
         self.bus = bus
         self.operator = operator()
         self.directory = _copied(_joined(bus, tuple(roles.items()), since))
         self.identities = {agency: identity(agency) for agency in roles}
         self.agencies = {agency: Agency(agency, role, SUPERVISORS.get(agency)) for agency, role in roles.items()}
-        self.rules = Rules(load_profile(POLICY), self.agencies)
+        self.rules = Rules(load_profile(policy), self.agencies)
 
     def admit(self, agency: str, role: str, since: datetime = JOINED) -> None:
         """Have *agency* join too."""

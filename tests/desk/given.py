@@ -18,7 +18,7 @@ from faststream.kafka import TestKafkaBroker
 from sqlalchemy import select
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from agencies import CASE, NOW, POLICY, Town, town
+from agencies import CASE, NOW, Town, town
 from desk.documented import judge
 from desk.kept import place_at
 from nrmbus.desk.desk import Desk
@@ -36,7 +36,6 @@ from nrmbus.desk.store import tables
 from nrmbus.desk.store.ledger import Ledger
 from nrmbus.events.model import Event, Part
 from nrmbus.events.registry import data_type
-from nrmbus.rules import load_profile
 from nrmbus.wire import ids, json, letter
 from nrmbus.wire.envelope import decode, encode, with_letter
 from nrmbus.wire.record import ANSWER, DELIVERY, REGISTRATION, Record
@@ -144,7 +143,7 @@ class FakeRegistrar:
             digest = letter.Container.parse(container).digest
         event = Event(
             id=id, source=by, type=type_, version=version, subject=case, time=more.pop("time", self.time), recordedtime=self.time,
-            sequence=sequence, actor="S-1", policy=POLICY, data=said, sealeddigest=digest, **more,
+            sequence=sequence, actor="S-1", policy=self.town.rules.profile.name, data=said, sealeddigest=digest, **more,
         )  # fmt: skip
         record = encode(event, self.town.identities[by].signing)
         return record if container is None else with_letter(record, container)
@@ -173,12 +172,12 @@ class FakeRegistrar:
         return self._consumed(to, Record(submitted.key, b"", ((ANSWER, sign_answer(answer, self._key)),)))
 
     def _registration(self, submitted: Record, **more: Any) -> Registration:
-        signed = decode(submitted)
+        signed, profile = decode(submitted), self.town.rules.profile
         self.number += 1
         body: dict[str, Any] = {
             "bus": self.town.bus, "partition": self.partition, "number": self.number, "time": self.time, "source": signed.source,
             "subject": signed.subject, "id": signed.id, "sequence": signed.sequence, "envelope": signed.digest,
-            "key": signed.kid, "verdict": "registered", "policy": Policy(name=POLICY, digest=load_profile(POLICY).digest),
+            "key": signed.kid, "verdict": "registered", "policy": Policy(name=profile.name, digest=profile.digest),
             "audience": "0" * 64, "previous": self._previous,
         }  # fmt: skip
         registration = Registration(**body | more)

@@ -17,6 +17,7 @@ from nrmbus.events import bulletin
 from nrmbus.events.document import DocumentShared
 from nrmbus.events.errors import Invalid, Problem, UnknownType, UnknownVersion
 from nrmbus.events.justice import CaseOpened, MeasureGranted, VerdictRecorded
+from nrmbus.events.legal_basis import is_legal_basis, is_printable
 from nrmbus.events.model import AgencyId, CaseRef, Code, Data, Draft, EventId, Frozen, Letter, Printable, Time
 from nrmbus.events.referral import ReferralAcknowledged
 from nrmbus.events.registry import TYPES, data_type
@@ -34,13 +35,10 @@ _Model = TypeVar("_Model", bound=Frozen)
 BODY_LIMIT: Final = 512 * 1024
 """Largest size of a request in bytes: a letter's parts, plus JSON's escapes."""
 
-LEGAL_BASIS_LIMIT: Final = 200
 _BOUND: Final = b"nrmbus/asked/v1\0"
 _DIGIT: Final = re.compile("[0-9]")
-_TELEPHONE: Final = re.compile("(?:[0-9][ -]?){7}")
-"""Longer sequence of digits than in any date or number of a law."""
 _TELEPHONE_AS_CODE: Final = re.compile("[0-9]{7}|^[0-9](?:[._/-]?[0-9]){6}")
-"""The same in a code: seven digits in a row, or seven from its beginning. `REP-2026-0014` is a number of a register."""
+"""Telephone number in a code: seven digits in a row, or seven from its beginning. `REP-2026-0014` is a number of a register."""
 _YEAR_AND_NUMBER: Final = re.compile(
     "(?:[0-9]{1,2}[._/-])?(?:19|20)[0-9]{2}[._/-][0-9]{1,6}|[0-9]{1,6}[._/-](?:19|20)[0-9]{2}"
 )
@@ -315,7 +313,7 @@ def _lifted(asked: Asked, model: type[Data]) -> tuple[str | None, dict[str, Any]
     legal_basis = asked.legal_basis
     if "legal_basis" in data and "legal_basis" not in model.model_fields:
         inside = data.pop("legal_basis")
-        if legal_basis is not None or not _printable(inside):
+        if legal_basis is not None or not (isinstance(inside, str) and is_printable(inside)):
             raise _wrong("/legal_basis", "twice" if legal_basis is not None else "string_pattern_mismatch")
         legal_basis = inside
     for name, value in (("to", sorted(set(asked.to)) if asked.to else None), ("decision", asked.decision)):
@@ -325,10 +323,6 @@ def _lifted(asked: Asked, model: type[Data]) -> tuple[str | None, dict[str, Any]
             raise _wrong(f"/{name}", "twice" if name in data else "unknown_field")
         data[name] = value
     return legal_basis, data
-
-
-def _printable(text: object) -> bool:
-    return isinstance(text, str) and 0 < len(text) <= LEGAL_BASIS_LIMIT and text.isascii() and text.isprintable()
 
 
 def _named_in_the_clear(asked: Asked, legal_basis: str | None) -> str | None:
@@ -341,7 +335,7 @@ def _named_in_the_clear(asked: Asked, legal_basis: str | None) -> str | None:
         number = getattr(asked, name)
         if number is not None and _DIGIT.search(number) is None:
             return f"/{name}"
-    if legal_basis is not None and (_DIGIT.search(legal_basis) is None or _TELEPHONE.search(legal_basis)):
+    if legal_basis is not None and not is_legal_basis(legal_basis):
         return "/legal_basis"
     if (typed := _TYPED_CODES.get(asked.type)) is not None:
         code = str(asked.data.get(typed, ""))

@@ -8,7 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from desk.given import CANARY, Given, desk_of
+from agencies import ROLES, Town
+from desk.given import CANARY, FakeRegistrar, Given, desk_of
 from desk.web.acts.test_attacks import changed_elsewhere, hidden
 from desk.web.acts.test_pages import filled, heading
 from desk.web.browsing import browsing, gone, member
@@ -16,6 +17,7 @@ from nrmbus.desk.erasure import rounds
 from nrmbus.desk.outbox import drafts
 from nrmbus.desk.web.acts.guide_events import REFS
 from nrmbus.directory.entry import Kind
+from nrmbus.rules import load_profile
 from nrmbus.wire import json
 
 ADULT: dict[str, dict[str, Any]] = {
@@ -78,6 +80,56 @@ async def test_an_adult_is_referred_to_those_who_may_be_told(tmp_path: Path) -> 
         assert [data.get("to") for _, data, _ in events[4:]] == [["special-unit"], ["ngo-l"], ["shelter"]]
         assert [data["services"] for _, data, _ in events[4:6]] == [[], ["legal"]]
         assert len({row.subject for row in await here.rows("outbox")}) == 1
+
+
+def under(policy: str) -> FakeRegistrar:
+    """Return the registrar of a bus where *policy* is in force, and the special unit has the role that decides there."""
+    (decider,) = load_profile(policy).deciders
+    return FakeRegistrar(Town(roles={**ROLES, "special-unit": decider}, policy=policy))
+
+
+@pytest.mark.parametrize("answers", [ADULT, CHILD], ids=["adult", "child"])
+@pytest.mark.parametrize("policy", ["md@2014-03-28", "osce-generic@2022-01-01"])
+async def test_a_person_names_the_legal_basis_where_the_profile_names_no_law(
+    tmp_path: Path, policy: str, answers: dict[str, dict[str, Any]]
+) -> None:
+    """Given a profile without a law for referrals, then the guide asks for act and article, and everything is sent."""
+    basis = "MD Law 241-XVI art. 15"
+    async with desk_of("ngo-a", tmp_path, registrar=under(policy)) as here, browsing(here, member()) as browser:
+        at = str((await browser.post("/app/signals/new")).headers["location"])
+        for page in (each for each in answers if each != "letter"):
+            at = str((await filled(browser, at, answers[page])).headers["location"])
+        unsaid = await filled(browser, at, answers["letter"])
+        no_law = await filled(browser, at, {**answers["letter"], "legal_basis": "a law"})
+        check = str((await filled(browser, at, {**answers["letter"], "legal_basis": basis})).headers["location"])
+        page_of_check = (await browser.get(check)).text
+        await here.during(browser.post(check.replace("/check", "/send")))
+        await here.settle()
+
+        for page_of_letter in (unsaid, no_law):
+            assert page_of_letter.status_code == 422
+            assert 'href="#legal_basis"' in page_of_letter.text
+        assert "The Rules do not allow" not in page_of_check
+        assert basis in page_of_check
+        assert {verdict for _, _, verdict in await sent(here)} == {"registered"}
+        rows = [row for row in await here.rows("outbox") if row.type == "referral.submitted"]
+        assert rows
+        assert {json.loads(row.clear, limit=100_000)["legalbasis"] for row in rows} == {basis}
+
+
+async def test_nobody_is_asked_for_a_legal_basis_that_the_rules_do_not_need(tmp_path: Path) -> None:
+    """Given an adult whom the deciding body does not hear of, then no page asks for act and article."""
+    answers = {**ADULT, "consent": {**ADULT["consent"], "guide.sharing": ["ngo-l"], "guide.accepts": ["ngo-l"]}}
+    async with (
+        desk_of("ngo-a", tmp_path, registrar=under("md@2014-03-28")) as here,
+        browsing(here, member()) as browser,
+    ):
+        check = await led(browser, answers)
+        letter = (await browser.get(check.replace("/check", "/letter"))).text
+        page = (await browser.get(check)).text
+
+    assert "legal_basis" not in letter
+    assert "The Rules do not allow" not in page
 
 
 async def referred(here: Given) -> list[tuple[list[str], list[str]]]:

@@ -1,6 +1,7 @@
 """Guide for a first-time worker: from what was seen to a signal, consents and referrals, as one draft and one sending."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from sqlalchemy import Connection
@@ -13,8 +14,10 @@ from nrmbus.desk.web.acts.editing import CHECK, WHAT, merged, moment_of, save, s
 from nrmbus.desk.web.acts.fields import Choices, Option, Shown
 from nrmbus.desk.web.acts.form import Field
 from nrmbus.desk.web.acts.guide_events import (
+    BASIS,
     INTERPRETER,
     asked_for,
+    asks_for_basis,
     bodies,
     decides,
     guardians_missing,
@@ -32,6 +35,7 @@ from nrmbus.desk.web.acts.guide_questions import CONSENT, DANGER, GUIDE, HELP, L
 from nrmbus.desk.web.shell import NotFound, Pages, Visit, url
 from nrmbus.events.case import IncidentOpened, SignalRecorded
 from nrmbus.events.errors import Problem
+from nrmbus.events.legal_basis import is_legal_basis
 from nrmbus.web.frame import LANGUAGE
 from nrmbus.web.guard import Form as Sent
 from nrmbus.wire.ids import new_ref
@@ -159,7 +163,7 @@ async def go_on(visit: Visit, draft: Kept, page: str, sent: Sent) -> Response:
     """Save a page of the guide, and lead to the next one."""
     if page not in _pages(visit, draft.typed):
         raise NotFound
-    typed = merged(draft.typed, sent, _fields(visit, page))
+    typed = merged(draft.typed, sent, _fields(visit, page, draft.typed))
     wrong = errors_of(visit, page, typed)
     pages = (*_pages(visit, typed), CHECK)
     following = pages[pages.index(page) + 1]
@@ -182,10 +186,18 @@ def _pages(visit: Visit, typed: Typed) -> tuple[str, ...]:
     return (SEEN, PERSON, DANGER, NEED, HELP, *middle, LETTER)
 
 
-def _fields(visit: Visit, page: str) -> tuple[Field, ...]:
+def _fields(visit: Visit, page: str, typed: Typed) -> tuple[Field, ...]:
     if page != LETTER:
         return QUESTIONS[page]
-    return tuple(each for each in referral_form(visit).fields if fields.is_letter(each) and each.name != INTERPRETER)
+    letter = (each for each in referral_form(visit).fields if fields.is_letter(each) and each.name != INTERPRETER)
+    return (*_envelope(visit, page, typed), *letter)
+
+
+def _envelope(visit: Visit, page: str, typed: Typed) -> tuple[Field, ...]:
+    """Return the fields beside the letter on its page: the legal basis, if a person has to name one."""
+    basis = referral_form(visit).named(BASIS)
+    is_asked = page == LETTER and basis is not None and asks_for_basis(visit, typed)
+    return (replace(basis, is_required=True),) if basis is not None and is_asked else ()
 
 
 def _fill_in(visit: Visit, draft: Kept, page: str, typed: Typed, errors: Mapping[str, str]) -> Response:
@@ -206,7 +218,7 @@ def _fill_in(visit: Visit, draft: Kept, page: str, typed: Typed, errors: Mapping
     at = pages.index(page)
     return visit.page(
         "acts/guide.html.j2", title=_title(visit, page), status=422 if errors else 200, draft=draft, page=page, parts=parts,
-        blocks_of_page=() if page == LETTER else shown.blocks(QUESTIONS[page]), has_errors=bool(errors),
+        blocks_of_page=shown.blocks(QUESTIONS.get(page, _envelope(visit, page, typed))), has_errors=bool(errors),
         summary=[{"text": text, "href": f"#{_anchor(pointer)}"} for pointer, text in errors.items()],
         has_unit=bool(units_of(visit)), is_child=is_child(draft.typed), number=at + 1, pages=len(pages) + 1, has_recipients=True,
         back_path=f"/acts/{draft.id}/{pages[at - 1]}" if at else "/signals/new", keeps=url(f"/acts/{draft.id}/{page}"),
@@ -275,7 +287,15 @@ def errors_of(visit: Visit, page: str, typed: Typed) -> dict[str, str]:
         found = form.problems(made, form.read(made, typed, t.zone))
         letter = [each for each in found if each.pointer.startswith(f"/{form.SEALED}/")]
         placed = [(*fields.place_of(made, typed, each), each) for each in letter]
-        return {pointer: fields.sentence(t, field, each) for field, pointer, each in placed if field is not None}
+        basis = _envelope(visit, page, typed)
+        said = form.one(typed, BASIS)
+        wrong = {
+            each.pointer: fields.sentence(t, each, Problem(each.pointer, "value_error" if said else "missing"))
+            for each in basis if not is_legal_basis(said)
+        }  # fmt: skip
+        return wrong | {
+            pointer: fields.sentence(t, field, each) for field, pointer, each in placed if field is not None
+        }
     wrong = {
         each.pointer: fields.sentence(t, each, Problem(each.pointer, "missing"))
         for each in QUESTIONS[page] if each.is_required and not any(typed.get(each.name, ()))

@@ -20,6 +20,9 @@ from nrmbus.wire.ids import new_event_id, new_ref
 GUARDIANS: Final = ("guardianship", "child_commission")
 INFORMATION, SERVICES = "information_sharing", "services"
 BED: Final = "shelter.bed_requested"
+REFERRAL: Final = "referral.submitted"
+BASIS: Final = "legal_basis"
+"""Name of the legal basis in a form and in a request."""
 HOUSES: Final = ("shelter_state", "ngo_shelter")
 IDS, REFS = "guide.ids", "guide.refs"
 INTERPRETER: Final = "sealed.interpreter"
@@ -71,7 +74,18 @@ def new_ids(visit: Visit) -> Typed:
 
 def referral_form(visit: Visit) -> form.Form:
     """Return the form of a referral, whose letter is the last page of the guide."""
-    return form.form_of(sending.model_of(visit.door, "referral.submitted"))
+    return form.form_of(sending.model_of(visit.door, REFERRAL))
+
+
+def asks_for_basis(visit: Visit, typed: Typed) -> bool:
+    """Return whether a person has to name the legal basis: the Rules ask for one (G-35), and the profile names no law."""
+    is_asked = is_child(typed) or any(decides(visit, each) for each in recipients_of(visit, typed))
+    return is_asked and not around.basis_of(visit, REFERRAL)
+
+
+def _basis(visit: Visit, typed: Typed) -> str:
+    """Return the legal basis of the referrals: the law of the profile, else the one that was typed."""
+    return around.basis_of(visit, REFERRAL) or (form.one(typed, BASIS) if asks_for_basis(visit, typed) else "")
 
 
 def language_of(typed: Typed) -> str:
@@ -246,9 +260,9 @@ def _referrals(visit: Visit, draft: Kept) -> Iterator[Body]:
             data["child"] = True
         elif form.one(typed, "guide.refuses_unit") == "yes":
             data["withhold_from"] = units_of(visit)
-        body: Body = {"type": "referral.submitted", "ref": ref, "data": data}
-        if basis := around.basis_of(visit, "referral.submitted"):
-            body["legal_basis"] = basis
+        body: Body = {"type": REFERRAL, "ref": ref, "data": data}
+        if basis := _basis(visit, typed):
+            body[BASIS] = basis
         yield {**body, **({"sealed": letter} if letter else {})}
 
 
@@ -262,6 +276,6 @@ def _reason(typed: Typed, *, is_unit: bool) -> str:
 
 def _listed(visit: Visit, codes: list[str]) -> list[Any]:
     """Return the services *codes* as the version of the referral has them."""
-    data: type[Data] = sending.model_of(visit.door, "referral.submitted")
+    data: type[Data] = sending.model_of(visit.door, REFERRAL)
     listed = form.form_of(data).named("data.services")
     return [{"code": each} for each in codes] if listed is not None and listed.kind == "objects" else codes
