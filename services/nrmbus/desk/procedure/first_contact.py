@@ -41,7 +41,7 @@ def met(heard: Heard, ask: str) -> Result | None:
     if not heard.own:
         return None
     if heard.view.child:
-        sentence = "A child: notify guardianship and the child commission first, then refer. Time to refer: {D-REFER}."
+        sentence = "A child: notify the guardian bodies first, then refer. Time to refer: {D-REFER}."
         return Result(tasks=(task(heard, "children_first", sentence),))
     return Result(tasks=(task(heard, "ask_first", ask),))
 
@@ -73,7 +73,7 @@ def child_after_a_refusal(heard: Heard) -> Result | None:
     )
     if not heard.own or not heard.view.child or not is_refused or is_referred:
         return None
-    sentence = "A child, whose refusal of the deciding body ({decider}) does not count: refer the child, once guardianship and the child commission are notified."
+    sentence = "A child, whose refusal of the deciding body ({decider}) does not count: refer the child, once the guardian bodies are notified."
     return Result(tasks=(task(heard, "refer_child", sentence),))
 
 

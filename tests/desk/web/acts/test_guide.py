@@ -8,7 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from agencies import ROLES, Town
+from agencies import POLICY, ROLES, Town
+from copies import known_here
 from desk.given import CANARY, FakeRegistrar, Given, desk_of
 from desk.web.acts.test_attacks import changed_elsewhere, hidden
 from desk.web.acts.test_pages import filled, heading
@@ -17,7 +18,7 @@ from nrmbus.desk.erasure import rounds
 from nrmbus.desk.outbox import drafts
 from nrmbus.desk.web.acts.guide_events import REFS
 from nrmbus.directory.entry import Kind
-from nrmbus.rules import load_profile
+from nrmbus.rules import add_profiles, load_profile
 from nrmbus.wire import json
 
 ADULT: dict[str, dict[str, Any]] = {
@@ -82,10 +83,10 @@ async def test_an_adult_is_referred_to_those_who_may_be_told(tmp_path: Path) -> 
         assert len({row.subject for row in await here.rows("outbox")}) == 1
 
 
-def under(policy: str) -> FakeRegistrar:
-    """Return the registrar of a bus where *policy* is in force, and the special unit has the role that decides there."""
+def under(policy: str = POLICY, **roles: str) -> FakeRegistrar:
+    """Return the registrar of a bus with further *roles* where *policy* is in force, and the special unit has the role that decides there."""
     (decider,) = load_profile(policy).deciders
-    return FakeRegistrar(Town(roles={**ROLES, "special-unit": decider}, policy=policy))
+    return FakeRegistrar(Town(roles={**ROLES, "special-unit": decider, **roles}, policy=policy))
 
 
 @pytest.mark.parametrize("answers", [ADULT, CHILD], ids=["adult", "child"])
@@ -301,12 +302,13 @@ async def test_a_child_is_flagged_before_any_referral_and_not_asked(tmp_path: Pa
     ids=["one of them", "none"],
 )
 async def test_without_guardian_bodies_a_child_s_signal_goes_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: tuple[str, ...], types: list[str]
+    tmp_path: Path, there: tuple[str, ...], types: list[str]
 ) -> None:
     """Given a bus without a body that must hear of a child first, then the guide says so, and sends what the Rules allow."""
-    monkeypatch.setattr("nrmbus.desk.web.acts.guide_events.GUARDIANS", (*there, "child_protection"))
+    roles = {id: role for id, role in ROLES.items() if id in there or id not in {"guardianship", "child-commission"}}
     answers = {page: CHILD[page] for page in ("seen", "person", "danger")}
-    async with desk_of("ngo-a", tmp_path) as here, browsing(here, member()) as browser:
+    registrar = FakeRegistrar(Town(roles=roles))
+    async with desk_of("ngo-a", tmp_path, registrar=registrar) as here, browsing(here, member()) as browser:
         check = await led(browser, answers)
         page = (await browser.get(check)).text
         assert "Nobody is referred yet" in page
@@ -318,6 +320,32 @@ async def test_without_guardian_bodies_a_child_s_signal_goes_alone(
         events = await sent(here)
         assert [type for type, _, _ in events] == types
         assert {verdict for _, _, verdict in events} == {"registered"}
+
+
+@pytest.mark.parametrize(
+    ("guardians", "told"),
+    [("[guardianship]", ["guardianship"]), ("[social_services]", ["social-services"])],
+    ids=["no commission on minors", "social services"],
+)
+async def test_the_guardian_bodies_of_the_profile_hear_of_a_child(
+    tmp_path: Path, guardians: str, told: list[str]
+) -> None:
+    """Given a country with other guardian bodies, then the guide notifies these alone, and the child is referred."""
+    name = "xa@2025-01-01"
+    with known_here():
+        add_profiles([f"name: {name}\nextends: {POLICY}\nchanges:\n  roles: {{GUARDIANS: {guardians}}}\n"])
+        registrar = under(name, **{"social-services": "social_services"})
+        async with desk_of("ngo-a", tmp_path, registrar=registrar) as here, browsing(here, member()) as browser:
+            check = await led(browser, CHILD)
+            page = (await browser.get(check)).text
+            await here.during(browser.post(check.replace("/check", "/send")))
+            await here.settle()
+
+            assert "The Rules do not allow" not in page
+            assert "Nobody is referred yet" not in page
+            assert [(type, data.get("to")) for type, data, _ in await sent(here)] == [
+                ("case.signal_recorded", None), ("safeguard.child_flagged", told), ("referral.submitted", ["special-unit"]),
+            ]  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", ["suspended", "retired"])

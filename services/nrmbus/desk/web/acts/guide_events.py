@@ -17,7 +17,8 @@ from nrmbus.events.case import SignalRecorded
 from nrmbus.events.model import Data
 from nrmbus.wire.ids import new_event_id, new_ref
 
-GUARDIANS: Final = ("guardianship", "child_commission")
+GUARDIANS: Final = "GUARDIANS"
+"""Group of the profile with the roles of the guardian bodies."""
 INFORMATION, SERVICES = "information_sharing", "services"
 BED: Final = "shelter.bed_requested"
 REFERRAL: Final = "referral.submitted"
@@ -105,6 +106,11 @@ def is_child(typed: Typed) -> bool:
     return form.one(typed, "guide.child") in {"yes", "unclear"}
 
 
+def _guardian_roles(visit: Visit) -> list[str]:
+    """Return the roles of the guardian bodies by the profile in force."""
+    return sorted(visit.profile.expand((GUARDIANS,))) if GUARDIANS in visit.profile.roles else []
+
+
 def _guardians(visit: Visit, role: str) -> list[str]:
     """Return the guardian bodies of *role* that hear of a child now: a suspended one, or one that has left, hears nothing."""
     directory = visit.door.seat.directory
@@ -113,7 +119,7 @@ def _guardians(visit: Visit, role: str) -> list[str]:
 
 def guardians_missing(visit: Visit) -> list[str]:
     """Return the roles of guardian bodies that no agency has: without them no child can be referred (G-21)."""
-    return [role for role in GUARDIANS if not _guardians(visit, role)]
+    return [role for role in _guardian_roles(visit) if not _guardians(visit, role)]
 
 
 def seen_signs(typed: Typed) -> list[str]:
@@ -155,7 +161,7 @@ def _bodies(visit: Visit, draft: Kept) -> Iterator[Body]:
     typed = draft.typed
     yield _signal(visit, typed)
     if is_child(typed):
-        bodies = sorted(each for role in GUARDIANS for each in _guardians(visit, role))
+        bodies = sorted(each for role in _guardian_roles(visit) for each in _guardians(visit, role))
         if bodies:
             yield {"type": "safeguard.child_flagged", "data": {"to": bodies, "basis": form.one(typed, "guide.basis")}}
         if guardians_missing(visit):
