@@ -50,6 +50,7 @@ MISTAKES: Final[tuple[tuple[str, str, str, str, str], ...]] = (
     ('basis: "RULES.md#g-20 [D]"', 'basis: "RULES.md#g-20 [D]", unverified: true', "refusals.G-20.basis", "does not say so", "[u]"),
     ('basis: "RULES.md#g-24 [S8, S25] [D]"', 'basis: "RULES.md#g-224 [D]"', "refusals.G-24.basis", "does not resolve", "cite an article"),
     ('basis: "CoM 131/2009 s. 6.4 to 6.6 [S2]"', 'basis: "CoM 999/2009 s. 6.4 [S2]"', "refusals.G-42.basis", "does not resolve", "cite an article"),
+    ('basis: "RULES.md#incident.opened [D]"', 'basis: "Hotărârea 228/2014 art. 5; RULES.md#incident.opened [D]"', "types.incident.opened.basis", "no event can name 'Hotărârea 228/2014 art. 5'", "any letters"),
     ("from: [SUSPECTED], to: CLOSED", "from: [SUSPICIOUS], to: CLOSED", "statuses.transitions.7.from.0", "no word of this place", "write"),
     ("when: positive, from: [PRESUMED], to: IDENTIFIED", "when: positive, from: [PRESUMED], to: PRESUMED", "", "no row leads to IDENTIFIED", "add a row"),
     ("IDENTIFIED, NOT_IDENTIFIED, SUPPORT_NO_STATUS, WITHDRAWN], to: CLOSED", "IDENTIFIED, NOT_IDENTIFIED, SUPPORT_NO_STATUS], to: CLOSED", "", "WITHDRAWN can never be closed", "case.closed"),

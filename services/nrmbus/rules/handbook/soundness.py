@@ -11,12 +11,13 @@ from pydantic import model_validator
 
 from nrmbus.events.access import Emergency
 from nrmbus.events.codes import Role
+from nrmbus.events.legal_basis import LEGAL_BASIS_LIMIT, is_legal_basis
 from nrmbus.events.model import Data
 from nrmbus.events.registry import TYPES, versions
 from nrmbus.rules.calendar import countries
 from nrmbus.rules.due import MOST_MONTHS
 from nrmbus.rules.event_context import STATISTICS
-from nrmbus.rules.handbook.citations import unresolved
+from nrmbus.rules.handbook.citations import citations, unresolved
 from nrmbus.rules.handbook.places import Path
 from nrmbus.rules.handbook.wording import nearest, quoted
 from nrmbus.rules.judge.judge import CHECKS
@@ -86,6 +87,7 @@ def problems(profile: Draft) -> Iterator[Problem]:
     yield from _statuses(profile)
     yield from _patterns(profile)
     yield from _bases(profile)
+    yield from _legal_bases(profile)
     yield from _calendar(profile)
     yield from _numbers(profile)
     yield from _tariffs(profile)
@@ -442,6 +444,20 @@ def _bases(profile: Draft) -> Iterator[Problem]:
                 where,
                 "the value is marked unverified, and its basis does not say so",
                 f"add {_UNREAD}, or remove the mark",
+            )
+
+
+def _legal_bases(profile: Draft) -> Iterator[Problem]:
+    """Yield the laws behind types of event that no event could name as its legal basis: a desk proposes them."""
+    seen: set[str] = set()
+    for name, row in profile.types.items():
+        law = next((each.text for each in citations(row.basis) if each.anchor is None), None)
+        if law is not None and not is_legal_basis(law) and law not in seen:
+            seen.add(law)
+            yield Problem(
+                ("types", name, "basis"),
+                f"no event can name {law!r}: a legal basis has a digit, Latin letters without accents, no telephone number, and at most {LEGAL_BASIS_LIMIT} characters",
+                "cite the law as events can name it, such as CoM 21/2008 art. 7; its title in `laws` may have any letters",
             )
 
 

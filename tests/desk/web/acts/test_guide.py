@@ -118,6 +118,27 @@ async def test_a_person_names_the_legal_basis_where_the_profile_names_no_law(
         assert {json.loads(row.clear, limit=100_000)["legalbasis"] for row in rows} == {basis}
 
 
+async def test_a_law_that_no_event_can_name_is_not_proposed(tmp_path: Path) -> None:
+    """Given a profile that cites a law in letters that no event carries, then the guide asks for act and article instead."""
+    name = "xl@2025-01-01"
+    law = (
+        f'name: {name}\nextends: {POLICY}\ncites: {{"CoM 21/2008 art. 7 [S2]": "Hotărârea 228/2014 art. 5"}}\n'
+        'adds: {laws: {"Hotărârea 228/2014": "Cu privire la activitatea echipelor"}}\n'
+    )
+    answers = {**ADULT, "letter": {**ADULT["letter"], "legal_basis": "HG 228/2014 art. 5"}}
+    with known_here():
+        add_profiles([law])
+        async with desk_of("ngo-a", tmp_path, registrar=under(name)) as here, browsing(here, member()) as browser:
+            check = await led(browser, answers)
+            page = (await browser.get(check)).text
+            await here.during(browser.post(check.replace("/check", "/send")))
+            await here.settle()
+
+            assert "The request does not fit" not in page
+            assert "HG 228/2014 art. 5" in page
+            assert {verdict for _, _, verdict in await sent(here)} == {"registered"}
+
+
 async def test_nobody_is_asked_for_a_legal_basis_that_the_rules_do_not_need(tmp_path: Path) -> None:
     """Given an adult whom the deciding body does not hear of, then no page asks for act and article."""
     answers = {**ADULT, "consent": {**ADULT["consent"], "guide.sharing": ["ngo-l"], "guide.accepts": ["ngo-l"]}}

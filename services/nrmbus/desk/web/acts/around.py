@@ -22,6 +22,7 @@ from nrmbus.desk.web.work.kinds import ACTS, REFERRING, first_step
 from nrmbus.desk.web.work.rows import SHORT
 from nrmbus.directory.fold import State
 from nrmbus.events.deadline import DeadlineLifted
+from nrmbus.events.legal_basis import is_legal_basis
 from nrmbus.events.model import Data, Part
 from nrmbus.events.referral import ReferralInfoRequested, ReferralInfoSupplied
 from nrmbus.events.registry import versions
@@ -302,9 +303,10 @@ def cited(basis: str) -> str:
 
 
 def basis_of(visit: Visit, type: str) -> str:
-    """Return act and article by which the Rules have the type *type*; empty if no law is behind it."""
+    """Return act and article by which the Rules have the type *type*; empty if no law that an event can name is behind it."""
     row = visit.profile.types.get(type)
-    return cited(row.basis).partition(";")[0] if row else ""
+    law = cited(row.basis).partition(";")[0] if row else ""
+    return law if is_legal_basis(law) else ""
 
 
 # -- steps -----------------------------------------------------------------------------------------------------------------
