@@ -343,6 +343,39 @@ async def test_without_guardian_bodies_a_child_s_signal_goes_alone(
         assert {verdict for _, _, verdict in events} == {"registered"}
 
 
+async def test_the_worker_chooses_among_guardian_bodies_of_one_role(tmp_path: Path) -> None:
+    """Given two bodies of guardianship, then the guide asks which of them hears of the child, and tells no other."""
+    registrar = under(**{"guard-b": "guardianship"})
+    async with desk_of("ngo-a", tmp_path, registrar=registrar) as here, browsing(here, member()) as browser:
+        at = str((await browser.post("/app/signals/new")).headers["location"])
+        for page in ("seen", "person", "danger", "need"):
+            at = str((await filled(browser, at, CHILD[page])).headers["location"])
+        offered = (await browser.get(at)).text.partition('name="guide.guardians"')[2]
+        unsaid = await filled(browser, at, CHILD["help"])
+        at = str((await filled(browser, at, {**CHILD["help"], "guide.guardians": ["guard-b"]})).headers["location"])
+        check = str((await filled(browser, at, CHILD["letter"])).headers["location"])
+        page_of_check = (await browser.get(check)).text
+        await here.during(browser.post(check.replace("/check", "/send")))
+        await here.settle()
+
+        assert 'value="guardianship"' in offered
+        assert 'value="child-commission"' not in offered
+        assert (unsaid.status_code, 'href="#guide-guardians"' in unsaid.text) == (422, True)
+        assert "The Rules do not allow" not in page_of_check
+        assert (await sent(here))[1][1]["to"] == ["child-commission", "guard-b"]
+        assert {verdict for _, _, verdict in await sent(here)} == {"registered"}
+
+
+async def test_nobody_is_asked_which_guardian_body_hears_of_an_adult(tmp_path: Path) -> None:
+    """Given two bodies of guardianship and an adult, then the guide asks about neither, and nobody of them hears."""
+    registrar = under(**{"guard-b": "guardianship"})
+    async with desk_of("ngo-a", tmp_path, registrar=registrar) as here, browsing(here, member()) as browser:
+        check = await led(browser, ADULT)
+
+        assert "guide.guardians" not in (await browser.get(check.replace("/check", "/help"))).text
+        assert "The Rules do not allow" not in (await browser.get(check)).text
+
+
 @pytest.mark.parametrize(
     ("guardians", "told"),
     [("[guardianship]", ["guardianship"]), ("[social_services]", ["social-services"])],

@@ -21,6 +21,7 @@ from nrmbus.desk.web.acts.guide_events import (
     bodies,
     decides,
     guardians_missing,
+    guardians_to_choose,
     is_child,
     language_of,
     new_ids,
@@ -31,7 +32,18 @@ from nrmbus.desk.web.acts.guide_events import (
     taken_by,
     units_of,
 )
-from nrmbus.desk.web.acts.guide_questions import CONSENT, DANGER, GUIDE, HELP, LETTER, NEED, PERSON, QUESTIONS, SEEN
+from nrmbus.desk.web.acts.guide_questions import (
+    CONSENT,
+    DANGER,
+    GUARDIANS,
+    GUIDE,
+    HELP,
+    LETTER,
+    NEED,
+    PERSON,
+    QUESTIONS,
+    SEEN,
+)
 from nrmbus.desk.web.shell import NotFound, Pages, Visit, url
 from nrmbus.events.case import IncidentOpened, SignalRecorded
 from nrmbus.events.errors import Problem
@@ -187,17 +199,18 @@ def _pages(visit: Visit, typed: Typed) -> tuple[str, ...]:
 
 
 def _fields(visit: Visit, page: str, typed: Typed) -> tuple[Field, ...]:
-    if page != LETTER:
-        return QUESTIONS[page]
-    letter = (each for each in referral_form(visit).fields if fields.is_letter(each) and each.name != INTERPRETER)
-    return (*_envelope(visit, page, typed), *letter)
+    letter = referral_form(visit).fields if page == LETTER else ()
+    of_letter = (each for each in letter if fields.is_letter(each) and each.name != INTERPRETER)
+    return (*_questions(visit, page, typed), *of_letter)
 
 
-def _envelope(visit: Visit, page: str, typed: Typed) -> tuple[Field, ...]:
-    """Return the fields beside the letter on its page: the legal basis, if a person has to name one."""
-    basis = referral_form(visit).named(BASIS)
-    is_asked = page == LETTER and basis is not None and asks_for_basis(visit, typed)
-    return (replace(basis, is_required=True),) if basis is not None and is_asked else ()
+def _questions(visit: Visit, page: str, typed: Typed) -> tuple[Field, ...]:
+    """Return the questions of *page*; beside the letter it is the legal basis, if a person has to name one."""
+    if page == LETTER:
+        basis = referral_form(visit).named(BASIS)
+        return (replace(basis, is_required=True),) if basis is not None and asks_for_basis(visit, typed) else ()
+    asks = page == HELP and bool(guardians_to_choose(visit, typed))
+    return tuple(each for each in QUESTIONS[page] if each.name != GUARDIANS or asks)
 
 
 def _fill_in(visit: Visit, draft: Kept, page: str, typed: Typed, errors: Mapping[str, str]) -> Response:
@@ -218,7 +231,7 @@ def _fill_in(visit: Visit, draft: Kept, page: str, typed: Typed, errors: Mapping
     at = pages.index(page)
     return visit.page(
         "acts/guide.html.j2", title=_title(visit, page), status=422 if errors else 200, draft=draft, page=page, parts=parts,
-        blocks_of_page=shown.blocks(QUESTIONS.get(page, _envelope(visit, page, typed))), has_errors=bool(errors),
+        blocks_of_page=shown.blocks(_questions(visit, page, typed)), has_errors=bool(errors),
         summary=[{"text": text, "href": f"#{_anchor(pointer)}"} for pointer, text in errors.items()],
         has_unit=bool(units_of(visit)), is_child=is_child(draft.typed), number=at + 1, pages=len(pages) + 1, has_recipients=True,
         back_path=f"/acts/{draft.id}/{pages[at - 1]}" if at else "/signals/new", keeps=url(f"/acts/{draft.id}/{page}"),
@@ -245,8 +258,12 @@ def _choices(visit: Visit, draft: Kept, page: str, typed: Typed) -> Choices:
     data = sending.model_of(visit.door, "referral.submitted")
     known = around.choices(visit, case, data, {}, None)
     chosen, services = typed.get("guide.to", ()), typed.get("guide.services", ())
+    guardians = guardians_to_choose(visit, typed)
 
     def agencies(of: Field) -> list[Option]:
+        if of.name == GUARDIANS:
+            named = sorted((around.name_of(visit, each), each) for there in guardians.values() for each in there)
+            return [(each, name) for name, each in named]
         if page != HELP:
             wanted = [each for each in chosen if of.name != "guide.accepts" or not decides(visit, each)]
             return [(each, around.name_of(visit, each)) for each in wanted]
@@ -287,7 +304,7 @@ def errors_of(visit: Visit, page: str, typed: Typed) -> dict[str, str]:
         found = form.problems(made, form.read(made, typed, t.zone))
         letter = [each for each in found if each.pointer.startswith(f"/{form.SEALED}/")]
         placed = [(*fields.place_of(made, typed, each), each) for each in letter]
-        basis = _envelope(visit, page, typed)
+        basis = _questions(visit, page, typed)
         said = form.one(typed, BASIS)
         wrong = {
             each.pointer: fields.sentence(t, each, Problem(each.pointer, "value_error" if said else "missing"))
@@ -298,8 +315,14 @@ def errors_of(visit: Visit, page: str, typed: Typed) -> dict[str, str]:
         }
     wrong = {
         each.pointer: fields.sentence(t, each, Problem(each.pointer, "missing"))
-        for each in QUESTIONS[page] if each.is_required and not any(typed.get(each.name, ()))
+        for each in _questions(visit, page, typed) if each.is_required and not any(typed.get(each.name, ()))
     }  # fmt: skip
+    unchosen = [
+        t.capital(t.agency_role(role)) for role, there in guardians_to_choose(visit, typed).items()
+        if page == HELP and not set(there) & set(typed.get(GUARDIANS, ()))
+    ]  # fmt: skip
+    if unchosen:
+        wrong["/guide/guardians"] = t("Choose: {label}", label=", ".join(unchosen))
     if page == SEEN and not seen_signs(typed) and form.one(typed, "guide.asked") != "yes":
         wrong["/guide/dr"] = t(
             "Tick what you saw, or say that the person asked for help: a signal rests on one of them."

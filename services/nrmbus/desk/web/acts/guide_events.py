@@ -9,7 +9,7 @@ import yaml
 
 from nrmbus.desk.outbox.drafts import Kept, Typed
 from nrmbus.desk.web.acts import around, form, sending
-from nrmbus.desk.web.acts.guide_questions import INDICATORS, counts_of
+from nrmbus.desk.web.acts.guide_questions import GUARDIANS, INDICATORS, counts_of
 from nrmbus.desk.web.acts.sending import Body
 from nrmbus.desk.web.shell import Visit
 from nrmbus.desk.web.work.kinds import LODGING
@@ -17,7 +17,7 @@ from nrmbus.events.case import SignalRecorded
 from nrmbus.events.model import Data
 from nrmbus.wire.ids import new_event_id, new_ref
 
-GUARDIANS: Final = "GUARDIANS"
+_GUARDIANS: Final = "GUARDIANS"
 """Group of the profile with the roles of the guardian bodies."""
 INFORMATION, SERVICES = "information_sharing", "services"
 BED: Final = "shelter.bed_requested"
@@ -108,7 +108,7 @@ def is_child(typed: Typed) -> bool:
 
 def _guardian_roles(visit: Visit) -> list[str]:
     """Return the roles of the guardian bodies by the profile in force."""
-    return sorted(visit.profile.expand((GUARDIANS,))) if GUARDIANS in visit.profile.roles else []
+    return sorted(visit.profile.expand((_GUARDIANS,))) if _GUARDIANS in visit.profile.roles else []
 
 
 def _guardians(visit: Visit, role: str) -> list[str]:
@@ -120,6 +120,24 @@ def _guardians(visit: Visit, role: str) -> list[str]:
 def guardians_missing(visit: Visit) -> list[str]:
     """Return the roles of guardian bodies that no agency has: without them no child can be referred (G-21)."""
     return [role for role in _guardian_roles(visit) if not _guardians(visit, role)]
+
+
+def guardians_to_choose(visit: Visit, typed: Typed) -> Mapping[str, list[str]]:
+    """Return the guardian bodies of each role that several agencies have; none if no child's guardian bodies are told."""
+    found = {role: _guardians(visit, role) for role in _guardian_roles(visit)} if is_child(typed) else {}
+    return {role: agencies for role, agencies in found.items() if len(agencies) > 1}
+
+
+def _guardians_told(visit: Visit, typed: Typed) -> list[str]:
+    """Return the guardian bodies that hear of the child: of a role that several agencies have, those that were chosen.
+
+    Nobody is asked to choose where a child cannot be referred: then all of them hear.
+    """
+    chosen, told = typed.get(GUARDIANS, ()), list[str]()
+    for role in _guardian_roles(visit):
+        there = _guardians(visit, role)
+        told += [each for each in there if each in chosen] or there
+    return sorted(told)
 
 
 def seen_signs(typed: Typed) -> list[str]:
@@ -161,8 +179,7 @@ def _bodies(visit: Visit, draft: Kept) -> Iterator[Body]:
     typed = draft.typed
     yield _signal(visit, typed)
     if is_child(typed):
-        bodies = sorted(each for role in _guardian_roles(visit) for each in _guardians(visit, role))
-        if bodies:
+        if bodies := _guardians_told(visit, typed):
             yield {"type": "safeguard.child_flagged", "data": {"to": bodies, "basis": form.one(typed, "guide.basis")}}
         if guardians_missing(visit):
             return  # the Rules refuse every referral of the child

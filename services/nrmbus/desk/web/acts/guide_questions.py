@@ -11,6 +11,8 @@ GUIDE: Final = "guide"
 """Type of the draft: it becomes several events."""
 SEEN, PERSON, DANGER, NEED = "seen", "person", "danger", "need"
 HELP, CONSENT, LETTER = "help", "consent", "letter"
+GUARDIANS: Final = f"{GUIDE}.guardians"
+"""Name of the question that is asked where several agencies have the role of a guardian body."""
 
 INDICATORS: Final[Mapping[str, tuple[str, ...]]] = {
     "DR": ("DR-01", "DR-02", "DR-03", "DR-04"),
@@ -82,7 +84,10 @@ QUESTIONS: Final[Mapping[str, tuple[Field, ...]]] = {
     ),
     DANGER: (_code("urgency", "Is the person in danger now?", "guide.danger", ("emergency", "urgent", "normal")),),
     NEED: (_ask("services", "What does the person need?", "choices", list="Service", codes=_codes(Service)),),
-    HELP: (_ask("to", "Whom do you refer to?", "agencies"),),
+    HELP: (
+        _ask("to", "Whom do you refer to?", "agencies"),
+        _ask("guardians", "Which guardian bodies are told?; at least one of each kind", "agencies"),
+    ),
     CONSENT: (
         _ask("sharing", "Who may be told about the person? Ask about each agency", "agencies"),
         _ask("accepts", "From whom does the person accept services?", "agencies", is_required=False),
