@@ -26,6 +26,8 @@ SAME_READING: Final = timedelta(minutes=15)
 """Time after an opening in which the same page, as in another language, is no new reading."""
 PURPOSE: Final = "intake"
 """Purpose of the rows ``reads`` of anonymous messages."""
+_OF_DESKS: Final = frozenset({"zone", "laws"})
+"""Facts that no sentence of the public page has: it has a zone of its own, and nobody names a law there."""
 
 _T = TypeVar("_T")
 _READS: Final = tables.reads.c
@@ -50,7 +52,8 @@ async def tend(seat: Seat, home: Path) -> None:
 
 def facts(profile: Profile) -> str:
     """Return the facts of *profile* that stand in sentences of the public page, in JSON."""
-    return json.dumps({**facts_of(profile), "zone": profile.timezone}, sort_keys=True)
+    said = {name: each for name, each in facts_of(profile).items() if name not in _OF_DESKS}
+    return json.dumps({**said, "zone": profile.timezone}, sort_keys=True)
 
 
 def _tend(home: Path, hotline: Hotline, keys: Mapping[str, SealingKey], to: SealTo, now: datetime, about: str) -> None:

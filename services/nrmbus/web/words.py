@@ -87,7 +87,8 @@ class Words:
     """Sentences of one language; times are shown in *zone*.
 
     Facts of the profile that stand in sentences: *deciders* are the roles that decide, *clocks* the lengths of its duties and
-    periods, *allowance* the amount and currency of the one-time allowance, *rules* the rules by which it refuses.
+    periods, *allowance* the amount and currency of the one-time allowance, *rules* the rules by which it refuses, *laws* the
+    acts and articles that it cites.
     """
 
     def __init__(
@@ -99,9 +100,10 @@ class Words:
         clocks: Mapping[str, Lengths] | None = None,
         allowance: tuple[str, str] | None = None,
         rules: Collection[str] = (),
+        laws: Sequence[str] = (),
     ) -> None:
         """Use *language*."""
-        self.language, self.zone = language, zone
+        self.language, self.zone, self.laws = language, zone, laws
         self._deciders, self._clocks, self._allowance, self._rules = deciders, clocks or {}, allowance, rules
         self._known, self._same = _translations(language)
 

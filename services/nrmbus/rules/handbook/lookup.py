@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, get_args
 
+from nrmbus.events.legal_basis import is_legal_basis
 from nrmbus.events.registry import versions
 from nrmbus.rules.audience import openers_of
 from nrmbus.rules.handbook import words
@@ -154,4 +155,11 @@ def facts_of(profile: Profile) -> dict[str, Any]:
         | {place: tuple(("", each, unit) for each in numbers) for place, (numbers, unit) in periods.items()},
         "allowance": (newest.value, newest.currency) if newest else None,
         "rules": tuple(profile.refusals),
+        "laws": laws_of(profile),
     }
+
+
+def laws_of(profile: Profile) -> tuple[str, ...]:
+    """Return the acts and articles that *profile* cites for its types of event, each once, if an event can name it."""
+    parts = (each for row in profile.types.values() for each in citations(row.basis) if each.anchor is None)
+    return tuple(dict.fromkeys(each.text for each in parts if is_legal_basis(each.text)))

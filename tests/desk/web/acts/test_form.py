@@ -11,12 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nrmbus.desk.web.acts import form
-from nrmbus.desk.web.acts.fields import Choices, Shown, hint_of, label_of
+from nrmbus.desk.web.acts.fields import Choices, Shown, hint_of, label_of, sentence
+from nrmbus.events.errors import Problem
 from nrmbus.events.examples import example
 from nrmbus.events.model import Data
 from nrmbus.events.referral import ReferralSubmitted, ReferralSubmittedV3
 from nrmbus.events.registry import TYPES, data_type, versions
 from nrmbus.events.schemas import FOLDER, schema_of
+from nrmbus.rules import load_profile
+from nrmbus.rules.handbook.lookup import facts_of
 from nrmbus.web.words import Words
 
 BAKU: Final = ZoneInfo("Asia/Baku")
@@ -99,6 +102,26 @@ def test_the_example_beside_a_day_is_one_that_may_be_meant() -> None:
         if each.kind == "day"
     ]
     assert hints == ["For example, 31 12 2027", "For example, 27 3 1996"]
+
+
+@pytest.mark.parametrize(
+    ("profile", "law", "acts"),
+    [
+        ("az@2022-04-29", ", such as CoM 21/2008 art. 7", "For example, CoM 21/2008, CoM 131/2009. "),
+        ("md@2014-03-28", ", such as MD Law 241-XVI art. 15", "For example, Law 241-XVI, CETS 197. "),
+        (None, "", ""),
+    ],
+)
+def test_the_example_of_a_law_is_one_of_the_profile(profile: str | None, law: str, acts: str) -> None:
+    """Given a profile, then act and article beside a field are those that it cites; without a law there is no example."""
+    t = Words("en", **facts_of(load_profile(profile))) if profile else Words("en", BAKU)
+    basis = form.form_of(ReferralSubmitted).named("legal_basis")
+    of_change = form.form_of(data_type("policy.profile_activated", 1)).named("data.acts")
+    assert basis is not None
+    assert of_change is not None
+
+    assert sentence(t, basis, Problem("/legal_basis", "value_error")).partition("with a digit")[2] == law
+    assert hint_of(t, of_change) == f"{acts}Put a comma between them"
 
 
 def test_an_interview_offers_people_first_and_nobody_of_the_bus_itself() -> None:

@@ -1,5 +1,6 @@
 """Fields of a form as components of a page: labels and codes in words, what was typed, and what is wrong with it."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -34,6 +35,8 @@ _OFF: Final = {"autocomplete": "off", "spellcheck": "false"}
 """A browser keeps nothing of what is typed about a person, and no spelling service reads it."""
 _BIRTH: Final = "/sealed/birth_date"
 """Day that lies far back; every other day that a form asks for is still to come."""
+_ARTICLE: Final = re.compile(r" (?:art|s)\. .*")
+_COUNTRY: Final = re.compile(r"^[A-Z]{2} ")
 _OWN_NUMBERS: Final = frozenset({"/data/receipt_no", "/data/representative"})
 """Fields with a number that the agency gives: a person or a telephone must not be found by it."""
 
@@ -271,8 +274,8 @@ def hint_of(t: Words, of: Field) -> str:
     elif of.kind in {"choices", "agencies", "agencies_or_roles", "events"}:
         found.append(t("Choose all that apply"))
     elif of.kind == "words":
-        if of.pointer == "/data/acts":
-            found.append(t("For example, CoM 131/2009, Law 958-IIQ"))
+        if of.pointer == "/data/acts" and (acts := _acts(t)):
+            found.append(t("For example, {acts}", acts=acts))
         found.append(t("Put a comma between them"))
     elif of.pointer in COUNTS:
         found.append(t("If you leave it out, the indicators that you tick are counted"))
@@ -281,6 +284,12 @@ def hint_of(t: Words, of: Field) -> str:
     elif of.kind == "case":
         found.append(t("The reference of the case: 32 letters and digits"))
     return ". ".join(each for each in found if each)
+
+
+def _acts(t: Words) -> str:
+    """Return two acts that the profile cites, as an activation names them: without an article or the letters of a country."""
+    names = (_COUNTRY.sub("", _ARTICLE.sub("", each)) for each in t.laws)
+    return ", ".join(list(dict.fromkeys(names))[:2])
 
 
 def word(t: Words, of: Field, code: str) -> str:
@@ -339,8 +348,10 @@ def sentence(t: Words, of: Field, problem: Problem) -> str:
     if of.kind == "money":
         return t("{label}: give a sum, such as 700.00", label=label)
     if of.pointer == "/legal_basis":
+        if not t.laws:
+            return t("{label}: name act and article in Latin letters, with a digit", label=label)
         return t(
-            "{label}: name act and article in Latin letters, with a digit, such as CoM 21/2008 art. 7", label=label
+            "{label}: name act and article in Latin letters, with a digit, such as {law}", label=label, law=t.laws[0]
         )
     return t("{label}: look at this again, it does not have the right form", label=label)
 
