@@ -193,8 +193,10 @@ async def test_main_figures_stand_first_with_their_change(here: Given) -> None:
 
 
 async def test_a_year_without_its_figures_is_missed_in_the_next(here: Given) -> None:
-    """The yearly information is owed: the overview says so until the year is released."""
-    assert "The figures of 2025 are not released" in (await page(here, "/app/overview")).text
+    """The yearly information is owed: the overview says so until the year is released, and names no country's law."""
+    shown = (await page(here, "/app/overview")).text
+    assert "The figures of 2025 are not released" in shown
+    assert "958-IIQ" not in shown
     await figures(here, ME, [LAST])
     assert "The figures of 2025 are not released" not in (await page(here, "/app/overview")).text
 
