@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from contract.tree import ROOT
+from nrmbus.desk.procedure.roles import ROOMS
 from nrmbus.rules import load_profile, profile_text, read_profile
 from nrmbus.rules.handbook.default import PROFILE
 from nrmbus.rules.handbook.diagram import arrows, mermaid
@@ -35,6 +36,14 @@ def stale(generator: Any, profile: Profile) -> list[str]:
 def test_no_page_is_older_than_the_profile_or_the_code(generator: Any) -> None:
     """A change of a value or a procedure changes, in the same commit, the pages that a lawyer and a worker read."""
     assert stale(generator, load_profile(PROFILE)) == [], "write them again: make rules"
+
+
+@pytest.mark.parametrize("name", ["md@2014-03-28", "osce-generic@2022-01-01"])
+def test_no_procedure_of_another_country_cites_a_law_of_azerbaijan(generator: Any, name: str) -> None:
+    """A line names the law behind its row in the profile; where the profile cites no law, a mark says so once."""
+    lines = [line for room in set(ROOMS.values()) for line in generator.lines_of(room, load_profile(name))]
+
+    assert [line for line in lines if re.search(r"\bCoM \d|958-IIQ|\[u\] \[u\]|no rule of this profile", line)] == []
 
 
 @pytest.mark.thorough

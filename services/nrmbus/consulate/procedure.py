@@ -31,7 +31,7 @@ def begin(_: Settings) -> State:
 
 @line(SignalRecorded, ReReferred)
 def find(signal: SignalRecorded, heard: Heard, _: State) -> Result | None:
-    """1. The consulate has found a citizen abroad: of a child, the guardian bodies are notified first; an adult is asked about consent to the deciding body ({decider}) and about the wish to go home; an officer then refers; time to refer: {D-REFER} (Law 958-IIQ art. 9.2 [S15]; [S25, S36])."""
+    """1. The consulate has found a citizen abroad: of a child, the guardian bodies are notified first; an adult is asked about consent to the deciding body ({decider}) and about the wish to go home; an officer then refers; time to refer: {D-REFER} ({basis:D-REFER}; [S25, S36])."""
     if not (heard.own and signal.detected_abroad):
         return None
     if heard.view.child:
@@ -50,7 +50,7 @@ def receive(_referral: ReferralSubmitted, heard: Heard, _: State) -> Result | No
 
 @line(ReturnConsented)
 def prepare(wish: ReturnConsented, heard: Heard, _: State) -> Result | None:
-    """3. Somebody wants to go home and agreed to this agency: travel papers are made ready, and nothing is booked before the risk is assessed (CoM 25/2013 [S17] [u])."""
+    """3. Somebody wants to go home and agreed to this agency: travel papers are made ready, and nothing is booked before the risk is assessed ({basis:return.consented} [u])."""
     if heard.own or heard.me not in (wish.to or ()):
         return None
     sentence = "Make the travel papers ready; book nothing before the risk is assessed."
@@ -59,7 +59,7 @@ def prepare(wish: ReturnConsented, heard: Heard, _: State) -> Result | None:
 
 @line(ReturnRiskAssessed)
 def arrange(risk: ReturnRiskAssessed, heard: Heard, _: State) -> Result | None:
-    """4. The risk was assessed: the consulate arranges the journey only if the person can return, and a child's once best interests are decided; an embassy does not hear of it (CoM 25/2013 [S17] [u]; [S8, S25])."""
+    """4. The risk was assessed: the consulate arranges the journey only if the person can return, and a child's once best interests are decided; an embassy does not hear of it ({basis:return.travel_arranged} [u]; [S8, S25])."""
     if risk.outcome == _NOT_SAFE:
         return Result(tasks=(task(heard, "not_safe", "The return is not safe: arrange nothing, and tell the person."),))
     sentence = "The person can return: arrange the journey together."
@@ -70,7 +70,7 @@ def arrange(risk: ReturnRiskAssessed, heard: Heard, _: State) -> Result | None:
 
 @line(ReturnTravelArranged)
 def hand_over(_journey: ReturnTravelArranged, heard: Heard, _: State) -> Result | None:
-    """5. Somebody else arranged the journey: the papers are handed over before the day of travel (CoM 25/2013 [S17] [u])."""
+    """5. Somebody else arranged the journey: the papers are handed over before the day of travel ({basis:return.travel_arranged} [u])."""
     if heard.own:
         return None
     return Result(tasks=(task(heard, "hand_over_papers", "Hand the travel papers over before the day of travel."),))
@@ -88,7 +88,7 @@ def cancel(_stop: ReturnStopped, heard: Heard, _: State) -> Result | None:
 
 @line(ReturnCompleted)
 def note_arrival(_arrival: ReturnCompleted, _heard: Heard, _: State) -> Result | None:
-    """7. The person has arrived: noted; an agency that arranged the journey itself reports how the person fares; time to report: {D-MONITOR} (CoM 25/2013 [S17] [u]; [S55])."""
+    """7. The person has arrived: noted; an agency that arranged the journey itself reports how the person fares; time to report: {D-MONITOR} ({basis:return.completed} [u]; [S55])."""
     return Result()
 
 

@@ -42,14 +42,14 @@ def breach(said: BreachReported, heard: Heard, _: State) -> Result:
 
 @line(PeriodPublished)
 def yearly(said: PeriodPublished, heard: Heard, _: State) -> Result:
-    """3. Figures are released: the office reads them, and writes the yearly information from those of a year (Law 958-IIQ art. 7.5 [S22])."""
+    """3. Figures are released: the office reads them, and writes the yearly information from those of a year ({basis:stats.period_published})."""
     if said.previous is not None:
         return corrected(said, heard)
     return Result(tasks=(task(heard, RELEASED, f"The figures of {said.period} are released: read them."),))
 
 
 def corrected(said: PeriodPublished, heard: Heard) -> Result:
-    """4. A release corrects an earlier one: what was published of it is replaced (Law 958-IIQ art. 7.5 [S22], [D])."""
+    """4. A release corrects an earlier one: what was published of it is replaced ({basis:stats.period_published})."""
     sentence = f"The figures of {said.period} are corrected: replace what was published."
     return Result(tasks=(task(heard, CORRECTED, sentence),))
 

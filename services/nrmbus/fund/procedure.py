@@ -80,7 +80,7 @@ def mend(refused: Event, code: str) -> Result | None:
 
 @line(CompensationGranted)
 def grant(granted: CompensationGranted, heard: Heard, _: State) -> Result | None:
-    """5. Money is granted: it is ordered once and within its band, for a child into a deposit (CoM 8/2006 [S9])."""
+    """5. Money is granted: it is ordered once and within its band, for a child into a deposit ({basis:fund.compensation_granted})."""
     sentence = "Money is granted: order it once, within its band. A child's money goes into a deposit."
     if granted.purpose == COMPENSATION and any(
         each.order and each.purpose == COMPENSATION for each in heard.view.grants.values()
@@ -91,7 +91,7 @@ def grant(granted: CompensationGranted, heard: Heard, _: State) -> Result | None
 
 @line(VerdictRecorded)
 def claim(verdict: VerdictRecorded, heard: Heard, _: State) -> Result | None:
-    """6. A court has confiscated property: the fund claims it, and pays victims from it (CoM 8/2006 [S9])."""
+    """6. A court has confiscated property: the fund claims it, and pays victims from it ({basis:fund.compensation_granted})."""
     if not verdict.confiscation:
         return Result()
     sentence = "A court has confiscated property, which is the fund's: claim it, then grant compensation."

@@ -63,7 +63,7 @@ def report(_decision: ReviewDecided, heard: Heard, _: Referring) -> Result | Non
 
 @line(ReturnConsented)
 def travel(_wish: ReturnConsented, heard: Heard, _: Referring) -> Result | None:
-    """18. A child is to travel home to another country: nobody arranges the journey before best interests are decided and allow it (rule G-24, CoM 25/2013 [S17] [u])."""
+    """18. A child is to travel home to another country: nobody arranges the journey before best interests are decided and allow it (rule G-24, {basis:return.travel_arranged} [u])."""
     if heard.view.best_interests in heard.profile.statuses.return_needs["country"]:
         return Result()
     sentence = "A child is to travel home to another country: nobody arranges the journey before a decision on best interests allows it."
@@ -72,7 +72,7 @@ def travel(_wish: ReturnConsented, heard: Heard, _: Referring) -> Result | None:
 
 @line(ReturnRiskAssessed, ReturnTravelArranged, ReturnCompleted, ReturnMonitored, ReturnStopped)
 def watch(_step: Data, heard: Heard, _: Referring) -> Result | None:
-    """19. The risk of a child's journey home is assessed, or the journey is arranged, made, reported on or stopped: noted, since the agency that takes the step answers for it (CoM 25/2013 [S17] [u])."""
+    """19. The risk of a child's journey home is assessed, or the journey is arranged, made, reported on or stopped: noted, since the agency that takes the step answers for it ({basis:return.risk_assessed} [u])."""
     return noted(heard)
 
 

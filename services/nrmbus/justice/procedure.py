@@ -51,7 +51,7 @@ def note(_granted: MeasureGranted, heard: Heard, _: State) -> Result | None:
 
 @line(VerdictRecorded)
 def compensate(verdict: VerdictRecorded, heard: Heard, _: State) -> Result | None:
-    """4. A conviction or a granted claim: the court decides on compensation, and confiscated property goes to the fund (CoM 8/2006 [S9])."""
+    """4. A conviction or a granted claim: the court decides on compensation, and confiscated property goes to the fund ({basis:fund.compensation_granted})."""
     if heard.agencies[heard.me].role != "court" or verdict.outcome not in _FOR_THE_PERSON:
         return Result()
     sentence = "The proceedings have ended for the person: decide on compensation, and record what is granted."

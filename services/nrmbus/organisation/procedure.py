@@ -37,7 +37,7 @@ def receive(_referral: ReferralSubmitted, heard: Heard, _: State) -> Result | No
 
 @line(ReturnConsented)
 def assess(wish: ReturnConsented, heard: Heard, _: State) -> Result | None:
-    """2. Somebody wants to go home and agreed to this organisation: the dangers there are assessed before anything is arranged; time to assess, for who recorded the wish: {D-RISK} (CoM 25/2013 [S17] [u])."""
+    """2. Somebody wants to go home and agreed to this organisation: the dangers there are assessed before anything is arranged; time to assess, for who recorded the wish: {D-RISK} ({basis:return.risk_assessed} [u])."""
     if heard.own or heard.me not in (wish.to or ()):
         return None
     return Result(tasks=(task(heard, "assess_risk", "Assess with the person what waits there, before any travel."),))
@@ -45,7 +45,7 @@ def assess(wish: ReturnConsented, heard: Heard, _: State) -> Result | None:
 
 @line(ReturnRiskAssessed)
 def arrange(risk: ReturnRiskAssessed, heard: Heard, _: State) -> Result | None:
-    """3. The person can return: the journey is arranged with that person; a child's waits for the decision on best interests (CoM 25/2013 [S17] [u]; [S8, S25])."""
+    """3. The person can return: the journey is arranged with that person; a child's waits for the decision on best interests ({basis:return.travel_arranged} [u]; [S8, S25])."""
     if risk.outcome == _NOT_SAFE:
         return None
     sentence = "The person can return: arrange the journey together."
@@ -65,7 +65,7 @@ def advise(risk: ReturnRiskAssessed, heard: Heard, _: State) -> Result | None:
 
 @line(ReturnCompleted)
 def agree(_arrival: ReturnCompleted, heard: Heard, _: State) -> Result | None:
-    """5. The person has arrived: who arranged the journey agrees with that person how and when to ask how life goes; time to report: {D-MONITOR} (CoM 25/2013 [S17] [u]; [S55])."""
+    """5. The person has arrived: who arranged the journey agrees with that person how and when to ask how life goes; time to report: {D-MONITOR} ({basis:return.completed} [u]; [S55])."""
     if not heard.own:
         return Result()
     return Result(

@@ -22,7 +22,7 @@ def begin(_: Settings) -> State:
 
 @line(ReferralSubmitted)
 def receive(_referral: ReferralSubmitted, heard: Heard, _: State) -> Result | None:
-    """1. A referral comes: its duty officer, and nobody else, acknowledges it and receives person and papers; time to acknowledge: {D-ACK} (CoM 21/2008 [S2]; [D])."""
+    """1. A referral comes: its duty officer, and nobody else, acknowledges it and receives person and papers; time to acknowledge: {D-ACK} ({basis:G-07}; [D])."""
     if heard.own or not decides(heard):
         return None
     sentence = "A referral has come: only the duty officer acknowledges it, answers it and receives the person."

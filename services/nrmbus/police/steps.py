@@ -80,13 +80,13 @@ def serve(asked: Data, heard: Heard, _: State) -> Result | None:
 
 @line(ReturnConsented, ReturnRiskAssessed, ReturnTravelArranged, ReturnCompleted)
 def go_home(_step: Data, heard: Heard, _: State) -> Result | None:
-    """32. The deciding body ({decider}) itself helps somebody home: wish, risk, journey, arrival and report come in this order (rule G-57); time to assess the risk: {D-RISK}; time to travel: {D-TRAVEL}; time to report: {D-MONITOR} (CoM 25/2013 [S17] [u])."""
+    """32. The deciding body ({decider}) itself helps somebody home: wish, risk, journey, arrival and report come in this order (rule G-57); time to assess the risk: {D-RISK}; time to travel: {D-TRAVEL}; time to report: {D-MONITOR} ({basis:G-57} [u])."""
     return _own_step(heard)
 
 
 @line(DocumentTransferred)
 def take_papers(_papers: DocumentTransferred, heard: Heard, _: State) -> Result | None:
-    """33. Papers of a person are handed over: the duty officer, and nobody else, receives and counts them (CoM 21/2008 [S2])."""
+    """33. Papers of a person are handed over: the duty officer, and nobody else, receives and counts them ({basis:G-07})."""
     if heard.own or not decides(heard):
         return None
     sentence = "The sender hands over papers: only the duty officer receives and counts them."

@@ -43,6 +43,8 @@ NO_PERIOD: Final = "no such period"
 NO_ROW: Final = "no rule of this profile"
 _FIRST_DECIDER: Final = re.compile(r"\b([Tt])he special unit\b")
 _OWN_TEXT: Final = "RULES.md#"
+_UNREAD_TWICE: Final = re.compile(r"\[u\](?: \[u\])+")
+"""Mark of a line and of its law; where the profile cites no law, the mark is all that is left of it."""
 _MARKS: Final = re.compile(r"\[[^\]]+\]")
 
 
@@ -61,7 +63,7 @@ def placed(text: str, profile: Facts) -> str:
         rule = profile.clocks.get(found[1])
         return "; ".join(length_in_words(rule.length)) if rule else NO_DEADLINE
 
-    return PLACE.sub(fact, text)
+    return _UNREAD_TWICE.sub("[u]", PLACE.sub(fact, text))
 
 
 def period_of(profile: Facts, place: str) -> tuple[tuple[int, ...], str]:
