@@ -83,6 +83,19 @@ async def test_numbers_are_the_agency_s_own(tmp_path: Path) -> None:
         assert 'href="tel:152"' in (await page.get("/en/call")).text
 
 
+async def test_another_country_has_neither_the_language_nor_the_number_of_azerbaijan(tmp_path: Path) -> None:
+    """Given a profile of another country, then a browser without a language of ours reads English, and 152 is named only if the agency says so."""
+    romanian, told = {"accept-language": "ro-MD,ro;q=0.9"}, facts(load_profile("md@2014-03-28"))
+    with here(tmp_path / "a") as page:
+        page.store.state(told)
+        assert (await page.get("/", **romanian)).headers["location"] == "/en/"
+        for name in (*INFORMATION, *FORMS):
+            assert "152" not in (await page.get(f"/en/{name}")).text
+    with here(tmp_path / "b", national="152") as page:
+        page.store.state(told)
+        assert 'href="tel:152"' in (await page.get("/en/call")).text
+
+
 async def test_the_figures_of_the_page_are_those_of_the_profile(tmp_path: Path) -> None:
     """A page that promises other days, or another sum, than the Rules would be found here first."""
     profile = load_profile("az@2022-04-29")

@@ -221,6 +221,7 @@ def test_the_reader_s_choice_comes_before_the_browser_s() -> None:
     assert language_of("ru", "en", accepted="az") == "ru"
     assert language_of(None, None, accepted="de, en;q=0.4, ru;q=0.9") == "ru"
     assert language_of("xx", None, accepted=None) == "az"
+    assert language_of("xx", None, accepted="ro", default="en") == "en"
 
 
 @pytest.mark.thorough

@@ -13,7 +13,7 @@ from sqlalchemy import insert, select
 from nrmbus.desk.state.context import Seat
 from nrmbus.desk.store import tables
 from nrmbus.intake.messages import Hotline, Written
-from nrmbus.intake.store import IntakeStore, Look, Message, Thread, wall_time
+from nrmbus.intake.store import PROFILE, IntakeStore, Look, Message, Thread, wall_time
 from nrmbus.rules import Profile
 from nrmbus.rules.handbook.lookup import facts_of
 from nrmbus.wire import letter, times
@@ -53,7 +53,7 @@ async def tend(seat: Seat, home: Path) -> None:
 def facts(profile: Profile) -> str:
     """Return the facts of *profile* that stand in sentences of the public page, in JSON."""
     said = {name: each for name, each in facts_of(profile).items() if name not in _OF_DESKS}
-    return json.dumps({**said, "zone": profile.timezone}, sort_keys=True)
+    return json.dumps({**said, "zone": profile.timezone, PROFILE: profile.name}, sort_keys=True)
 
 
 def _tend(home: Path, hotline: Hotline, keys: Mapping[str, SealingKey], to: SealTo, now: datetime, about: str) -> None:

@@ -23,6 +23,8 @@ from nrmbus.wire.keys.keys import SealTo
 
 FOLDER: Final = "public"
 FILE: Final = "intake.sqlite"
+PROFILE: Final = "profile"
+"""Name of the profile in force among its facts, for which the public page has no sentence: the country follows from it."""
 MOST_BYTES: Final = 64 * 1024 * 1024
 """Size of the file beyond which it takes no more messages: some 6,000 of ordinary length."""
 FOR_ANSWERS: Final = 8 * 1024 * 1024

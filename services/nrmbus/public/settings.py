@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.http_server import PORTS
 from nrmbus.bus.tls_listener import Listen
-from nrmbus.web.words import LANGUAGES, Language
+from nrmbus.web.words import LANGUAGES, Language, is_of_azerbaijan
 
 ZONE: Final = ZoneInfo("Asia/Baku")
 """Time zone of the pages until the desk has written that of the profile."""
@@ -19,6 +19,8 @@ EXIT: Final = "https://www.wikipedia.org/"
 KEEP_DAYS: Final = 90
 NATIONAL: Final = "152"
 """Number of the hotline of the Ministry of Internal Affairs: order 590 of 12 October 2007 [S10], the unit's own FAQ [S13]."""
+UNSAID: Final = ""
+"""Setting without a number: the page names that of Azerbaijan, unless the bus has a profile of another country."""
 
 RunBy = Literal["police", "state", "ngo"]
 ByLanguage = Mapping[Language, str]
@@ -55,7 +57,7 @@ class PublicSettings:
     """When somebody answers there, in words."""
     lines: tuple[Line, ...] = ()
     """Further numbers, such as that of an emergency."""
-    national: str | None = NATIONAL
+    national: str | None = UNSAID
     """Number of the state's hotline; None if the page is not to name it."""
     exit: str = EXIT
     """Where "Leave this page" leads: a neutral page that loads quickly."""
@@ -66,6 +68,12 @@ class PublicSettings:
     """Address by TLS for everybody; without it the page listens on 127.0.0.1 alone."""
     proxies: tuple[str, ...] = ()
     """Addresses of a web server that stands between and passes connections on; it must not log addresses either."""
+
+    def under(self, profile: str | None) -> "PublicSettings":
+        """Return these settings on a bus where *profile* is in force, None if the desk has not said so yet: the state's number is decided."""
+        if self.national != UNSAID:
+            return self
+        return replace(self, national=NATIONAL if profile is None or is_of_azerbaijan(profile) else None)
 
     def own(self, language: Language) -> Line | None:
         """Return the hotline's own line."""

@@ -24,7 +24,7 @@ from starlette.routing import Route
 from nrmbus.intake import codes
 from nrmbus.intake.codes import Holder
 from nrmbus.intake.messages import MOST_CHARACTERS, ForWhom, Hotline, Reach, Written
-from nrmbus.intake.store import FOLDER, IntakeStore, NoKey, StoreFull, Thread, TooMany, wall_time
+from nrmbus.intake.store import FOLDER, PROFILE, IntakeStore, NoKey, StoreFull, Thread, TooMany, wall_time
 from nrmbus.packed import packed
 from nrmbus.public.gate import BITS, WAITS, Gate
 from nrmbus.public.settings import ZONE, PublicSettings
@@ -32,7 +32,7 @@ from nrmbus.public.slips import Slip, Slips
 from nrmbus.telemetry import log
 from nrmbus.web import look
 from nrmbus.web.guard import HEADERS, Form, FormTooLarge, is_foreign
-from nrmbus.web.words import LANGUAGES, Language, Words, language_of
+from nrmbus.web.words import LANGUAGES, Language, Words, default_language, language_of
 from nrmbus.wire import ids
 from nrmbus.wire.errors import LetterClosed
 
@@ -95,6 +95,8 @@ class PublicSite:
         self._turn, self._waiting = asyncio.Semaphore(1), 0
         self._same: dict[tuple[Language, str, str], tuple[bytes, bytes]] = {}
         self._facts: tuple[str, dict[str, Any]] = "", {"zone": ZONE}
+        self._profile: str | None = None
+        """Name of the profile in force; None if the desk has not written it yet."""
         self.routes: Final = [
             Route("/", self._first),
             Route("/static/{name}", self._file),
@@ -124,7 +126,7 @@ class PublicSite:
     # -- pages that are the same for everybody -----------------------------------------------------------------------
 
     async def _first(self, request: Request) -> Response:
-        language = language_of(accepted=request.headers.get("accept-language"))
+        language = self._language(request)
         return RedirectResponse(f"/{language}/", 303, headers={**HEADERS, "vary": "Accept-Language"})
 
     async def _file(self, request: Request) -> Response:
@@ -370,12 +372,17 @@ class PublicSite:
 
     async def _no_page(self, request: Request, _error: Exception) -> Response:
         first = request.url.path.split("/")[1]
-        language = language_of(first, accepted=request.headers.get("accept-language"))
+        language = self._language(request, first)
         t = Words(language, **self._known())
         return self._page(t, "message.html.j2", "", status=404, sentence=t("There is no such page."))
 
     def _words(self, request: Request) -> Words:
         return Words(cast("Language", request.url.path.split("/")[1]), **self._known())
+
+    def _language(self, request: Request, *wanted: str) -> Language:
+        self._known()
+        default = "az" if self._profile is None else default_language(self._profile)
+        return language_of(*wanted, accepted=request.headers.get("accept-language"), default=default)
 
     def _known(self) -> dict[str, Any]:
         """Return the facts of the profile in force, as the desk wrote them last; those before if the file is held."""
@@ -383,10 +390,11 @@ class PublicSite:
             written = self._store.facts
             if written != self._facts[0]:
                 self._same.clear()
-                facts = json.loads(written)
+                known = json.loads(written)
+                self._profile = known.pop(PROFILE, None)
                 # A desk of an earlier release has written no zone.
-                zone = ZoneInfo(facts["zone"]) if "zone" in facts else ZONE
-                self._facts = written, {**facts, "zone": zone}
+                zone = ZoneInfo(known["zone"]) if "zone" in known else ZONE
+                self._facts = written, {**known, "zone": zone}
         return self._facts[1]
 
     def _page(self, t: Words, template: str, name: str, *, status: int = 200, **values: Any) -> Response:
@@ -395,7 +403,7 @@ class PublicSite:
     def _rendered(self, t: Words, template: str, name: str, **values: Any) -> str:
         says = Says(
             self._settings.name[t.language], f"/{t.language}/", LANGUAGES, name, _static("public.css")[2],
-            _static("public.js")[2], self._settings,
+            _static("public.js")[2], self._settings.under(self._profile),
         )  # fmt: skip
         shown = {"t": t, "says": says, "has_errors": False, "keeps": "", "bits": BITS, "waits": WAITS, **values}
         return self._templates.get_template(template).render(shown)

@@ -32,7 +32,7 @@ from nrmbus.packed import packed
 
 Language = Literal["az", "en", "ru"]
 LANGUAGES: Final[Mapping[Language, str]] = {"az": "Azərbaycanca", "en": "English", "ru": "Русский"}
-"""Languages with their own names; the first is the default."""
+"""Languages with their own names."""
 LOCALE: Final = packed("web/locale")
 SPOKEN: Final = (
     "aze", "rus", "eng", "tur", "kat", "hye", "fas", "kur", "ara", "uzb", "tuk", "kaz", "kir", "tgk", "ukr", "bel", "ron", "bul",
@@ -71,8 +71,18 @@ def _translations(language: Language) -> tuple[gettext.NullTranslations, frozens
     return gettext.GNUTranslations(compiled), same
 
 
-def language_of(*wanted: str | None, accepted: str | None = None) -> Language:
-    """Return the first of *wanted* that the pages speak, else the browser's first *accepted* one (Accept-Language)."""
+def default_language(profile: str) -> Language:
+    """Return the language for a reader who asked for none that the pages speak: Azerbaijani under a *profile* of Azerbaijan, else English."""
+    return "az" if is_of_azerbaijan(profile) else "en"
+
+
+def is_of_azerbaijan(profile: str) -> bool:
+    """Return whether the profile called *profile* is one of Azerbaijan, where the pages' own texts come from."""
+    return profile.startswith("az@")
+
+
+def language_of(*wanted: str | None, accepted: str | None = None, default: Language = "az") -> Language:
+    """Return the first of *wanted* that the pages speak, else the browser's first *accepted* one (Accept-Language), else the *default*."""
     weighed = []
     for place, each in enumerate((accepted or "")[:200].split(",")):
         name, _, rest = each.strip().partition(";")
@@ -80,7 +90,7 @@ def language_of(*wanted: str | None, accepted: str | None = None) -> Language:
         known = weight.replace(".", "", 1).isdecimal()
         weighed.append((-float(weight) if known else 0.0, place, name.strip().lower().partition("-")[0]))
     asked = [*wanted, *(name for _, _, name in sorted(weighed))]
-    return cast("Language", next((each for each in asked if each in LANGUAGES), "az"))
+    return cast("Language", next((each for each in asked if each in LANGUAGES), default))
 
 
 class Words:

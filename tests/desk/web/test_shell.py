@@ -7,7 +7,8 @@ import pytest
 from sqlalchemy.exc import OperationalError
 from starlette.types import Receive, Scope, Send
 
-from desk.given import desk_of
+from agencies import Town
+from desk.given import FakeRegistrar, desk_of
 from desk.web.browsing import SITE, browsing, member
 from desk.web.cases.given import AT, referred
 from nrmbus.desk.web.beside import Beside
@@ -34,6 +35,15 @@ async def test_every_answer_forbids_what_a_page_does_not_need(tmp_path: Path) ->
     assert [each.status_code for each in answers] == [200, 404, 404]
     for answer in answers:
         assert {name: answer.headers.get(name) for name in HEADERS} == dict(HEADERS)
+
+
+async def test_a_desk_of_another_country_begins_in_english(tmp_path: Path) -> None:
+    """Given a bus with a profile of another country, then a browser without a language of ours reads English."""
+    for policy, language in (("md@2014-03-28", "en"), ("az@2022-04-29", "az")):
+        registrar = FakeRegistrar(Town(policy=policy))
+        async with desk_of("ngo-a", tmp_path / language, registrar=registrar) as here, browsing(here) as browser:
+            page = await browser.get("/app/sign-in", headers={"accept-language": "ro-MD,ro;q=0.9"})
+            assert f'<html lang="{language}"' in page.text
 
 
 async def test_the_language_of_the_account_comes_before_the_browser_s(tmp_path: Path) -> None:

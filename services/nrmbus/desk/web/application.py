@@ -35,7 +35,7 @@ from nrmbus.telemetry import log
 from nrmbus.web import look
 from nrmbus.web.frame import Place
 from nrmbus.web.guard import HEADERS, FormTooLarge, is_foreign
-from nrmbus.web.words import LANGUAGES, language_of
+from nrmbus.web.words import LANGUAGES, default_language, language_of
 
 SUBJECTS: Final[tuple[Pages, ...]] = (
     home.routes,
@@ -167,7 +167,9 @@ class AgencyPages:
     def _visit(self, request: Request, member: Member | None) -> Visit:
         asked, kept = request.query_params.get("lang"), request.cookies.get("lang")
         own = member.language if member else None
-        language = language_of(asked, kept, own, accepted=request.headers.get("accept-language"))
+        seat = self._door.seat
+        default = default_language(seat.rules.profile_at(seat.now()).name)
+        language = language_of(asked, kept, own, accepted=request.headers.get("accept-language"), default=default)
         visit = Visit(request, self._door, self._templates, member=member, language=language)
         visit.places = partial(self._places, visit)
         visit.back = self._back(request)

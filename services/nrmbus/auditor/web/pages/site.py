@@ -31,7 +31,7 @@ from nrmbus.telemetry import log
 from nrmbus.web import second_factor
 from nrmbus.web.frame import LANGUAGE, Place, Says
 from nrmbus.web.guard import HEADERS, Form, FormTooLarge, is_foreign
-from nrmbus.web.words import LANGUAGES, Words, language_of
+from nrmbus.web.words import LANGUAGES, Words, default_language, language_of
 
 HOST: Final = re.compile(r"(127\.0\.0\.1|localhost)(:[0-9]{1,5})?")
 """Names of this machine; a foreign page whose host name points here is refused."""
@@ -98,8 +98,9 @@ class Site:
             if not HOST.fullmatch(request.headers.get("host", "")):
                 return Response(status_code=421, headers=HEADERS)
             asked = request.query_params.get("lang")
-            language = language_of(asked, request.cookies.get("lang"), accepted=request.headers.get("accept-language"))
             profile = self._answers.profiles(self._profile)[0] if self._answers else self._profile
+            kept, accepted = request.cookies.get("lang"), request.headers.get("accept-language")
+            language = language_of(asked, kept, accepted=accepted, default=default_language(profile.name))
             t = Words(language, **facts_of(profile))
             visit = Visit(request, t, None)
             try:
