@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from nrmbus.rules.calendar import LAST
-from nrmbus.rules.profile import ClockRule, Length
+from nrmbus.rules.length import Length
+from nrmbus.rules.profile import ClockRule
 from nrmbus.rules.records import Running
 from nrmbus.rules.tables import Tables
 

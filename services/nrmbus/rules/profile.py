@@ -17,6 +17,7 @@ from pydantic import AfterValidator, Field, model_validator
 from nrmbus.events.access import Emergency
 from nrmbus.events.model import Frozen, Part
 from nrmbus.events.policy import PROFILE_NAME
+from nrmbus.rules.length import Length
 from nrmbus.rules.placed import placed
 from nrmbus.rules.records import Status
 from nrmbus.rules.vocabulary import Answerable, Condition, Parting, Record, Side, Term, Told
@@ -109,16 +110,6 @@ class RefusalRule(Cited):
 
     code: Annotated[str, Field(pattern=r"^[a-z_]+$")]
     says: Annotated[str, Field(min_length=10)]
-
-
-class Length(Frozen):
-    """How long a duty may take; exactly one is set. ``event_days``: calendar days that the event names, else these."""
-
-    hours: Annotated[int | None, Field(ge=1)] = None
-    days: Annotated[int | None, Field(ge=1)] = None
-    working_days: Annotated[int | None, Field(ge=1)] = None
-    event_days: Annotated[int | None, Field(ge=1)] = None
-    by_urgency: "dict[Literal['emergency', 'urgent', 'normal'], Length] | None" = None
 
 
 class Start(Frozen):

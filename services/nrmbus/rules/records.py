@@ -4,14 +4,12 @@ Times are aware UTC, to the second.
 """
 
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from nrmbus.events.model import Data, Part
 from nrmbus.events.values import frozen
+from nrmbus.rules.length import Length
 from nrmbus.rules.mark import Mark
-
-if TYPE_CHECKING:
-    from nrmbus.rules.profile import Length
 
 Status = Literal[
     "SUSPECTED", "REFERRED", "UNDER_IDENTIFICATION", "PRESUMED", "IDENTIFIED", "NOT_IDENTIFIED", "SUPPORT_NO_STATUS",
@@ -373,7 +371,7 @@ class Running:
 
     ``until`` is the end of a plan less the days that the clock stood still before the plan: its pauses move it too.
     ``by`` is the type of the event that started it; ``lifted`` is since when an adult's word lifts the duty. ``length`` is
-    that of an earlier profile of the case, if the duty keeps it (reading 175).
+    that of an earlier profile of the case, if the duty keeps it (reading 167).
     """
 
     code: str
@@ -392,7 +390,7 @@ class Running:
     reopened: datetime | None = None
     breached: bool = False
     lifted: datetime | None = None
-    length: "Length | None" = None
+    length: Length | None = None
 
     @property
     def runs(self) -> bool:

@@ -297,7 +297,7 @@ class Rules:
     def _under(self, view: View, policy: str, since: datetime) -> View:
         """Return *view* as that of a case under *policy*: duties that this profile does not know are lifted.
 
-        The others take the length of this profile, unless theirs ends later (reading 175).
+        The others take the length of this profile, unless theirs ends later (reading 167).
         """
         before, tables, closing = self._of(view.policy).tables, self._of(policy).tables, view.closing
 

@@ -13,8 +13,9 @@ from nrmbus.rules.handbook.default import PROFILE
 from nrmbus.rules.handbook.diagram import BEGINNING, moving
 from nrmbus.rules.handbook.picture import Picture, picture
 from nrmbus.rules.judge.judge import CHECKS
+from nrmbus.rules.length import Length
 from nrmbus.rules.placed import PERIODS, is_placed, period_of
-from nrmbus.rules.profile import Length, Profile, Transition
+from nrmbus.rules.profile import Profile, Transition
 from nrmbus.rules.profile_files import load_profile
 from nrmbus.rules.records import Status
 from nrmbus.rules.why import WORDS

@@ -22,8 +22,9 @@ from nrmbus.rules.handbook.places import Path
 from nrmbus.rules.handbook.wording import nearest, quoted
 from nrmbus.rules.judge.judge import CHECKS
 from nrmbus.rules.judge.parties import RECEIVING
+from nrmbus.rules.length import Length
 from nrmbus.rules.placed import unknown_places
-from nrmbus.rules.profile import DECIDERS, NO_ZONE, ClockRule, Length, Profile, Row, matches
+from nrmbus.rules.profile import DECIDERS, NO_ZONE, ClockRule, Profile, Row, matches
 from nrmbus.rules.records import Status
 from nrmbus.rules.vocabulary import Term
 from nrmbus.rules.why import FOR
