@@ -12,13 +12,17 @@ import pytest
 
 from intake.given import HOTLINE, KEY, on_disk
 from intake.public_page import CANARY, SETTING, Fields, code_in, made, proof, running
+from nrmbus import telemetry
+from nrmbus.bus import http_server
 from nrmbus.bus.errors import BusError, NoBus
+from nrmbus.bus.http_server import Server
 from nrmbus.bus.private_files import write_json
 from nrmbus.bus.vitals import RELEASE
 from nrmbus.cli.health import ask, expected
 from nrmbus.host.services import agency_of, is_public_page, pages_here, public_page_of, run_service
 from nrmbus.host.spawn import hand_on
 from nrmbus.intake.store import IntakeStore
+from nrmbus.public.app import main
 from nrmbus.public.settings import PublicSettings
 from nrmbus.wire.keys import keyfile
 from nrmbus.wire.keys.keyfile import Passphrase
@@ -66,6 +70,42 @@ def test_a_message_outlives_a_kill_and_stands_in_no_log(tmp_path: Path) -> None:
     hotline = type(HOTLINE)(folder.settings.bus, "hotline")
     message = thread.messages[0]
     assert hotline.opened(message.letter, {KEY.kid: KEY}, id=message.id, ref=thread.ref)["story"]["text"] == CANARY
+
+
+def test_a_page_whose_port_another_program_has_does_not_move(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a port that the setting names and another program has, when the page starts, then it ends and says so.
+
+    A web server in front passes people's messages on to that port, whoever listens there.
+    """
+
+    async def served(_: Server) -> None:
+        """Serve nobody: a page that started would stay."""
+
+    monkeypatch.setattr(http_server, "_PATIENCE", 0.0)
+    monkeypatch.setattr(Server, "run_until_told", served)
+    monkeypatch.setattr(telemetry, "set_up", lambda *_: None)
+    folder = made(tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        write_json(folder.agency("hotline").agency_json, {"public": SETTING | {"port": port}})
+        with pytest.raises(
+            BusError, match=rf"another program has port {port} .* change `port` of `public` in \S+agency"
+        ):
+            main(folder, "hotline")
+
+
+def test_a_page_has_no_port_twice() -> None:
+    """Given `port` and `listen.port` with one number, then the setting is refused if both are at 127.0.0.1."""
+    listen = {"port": 20123, "certificate": "/etc/ssl/page.pem", "key": "/etc/ssl/page.key"}
+
+    def parsed(address: str) -> PublicSettings:
+        setting = {"port": 20123, "listen": listen | {"address": address}}
+        return PublicSettings.parse(SETTING | setting, Path("agency.json"))
+
+    assert parsed("10.1.2.3").port == 20123
+    for address in ("::", "127.0.0.1"):
+        with pytest.raises(BusError, match=r"`port` and `listen\.port` of `public` in agency\.json are one port"):
+            parsed(address)
 
 
 def test_an_agency_that_is_not_here_has_no_page(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from cryptography import x509
 
+from nrmbus.bus.embedded.ports import HOST
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.pki import certificate
 from nrmbus.bus.pki.door_authority import DoorAuthority
@@ -75,6 +76,11 @@ class Listen:
                 f"`listen` of {where}, or `names` for a certificate of the desk's own authority."
             )
         return asked
+
+    def has_here(self, port: int | None) -> bool:
+        """Return whether *port* of 127.0.0.1, where a door for this machine is, would be this listener's."""
+        address = ip_address(self.address)
+        return port == self.port and (address.is_unspecified or address == ip_address(HOST))
 
 
 def _wrong_member(found: Any) -> str | None:

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from nrmbus import telemetry
+from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.http_server import Listening, Server
 from nrmbus.bus.periodic import every
@@ -78,7 +79,8 @@ def main(folder: BusFolder, agency: str, notify: Callable[[str], None] = lambda 
     """Serve the public page of *agency* until SIGTERM; call *notify* with its address.
 
     Raises:
-        BusError: ``public`` of the agency's ``agency.json`` is missing or wrong.
+        BusError: ``public`` of the agency's ``agency.json`` is missing or wrong, or another program has its port: a web
+            server in front would pass people's messages on to that program, so the page does not move.
     """
     own = folder.agency(agency)
     settings = PublicSettings.parse(own.settings.public, own.agency_json)
@@ -88,6 +90,11 @@ def main(folder: BusFolder, agency: str, notify: Callable[[str], None] = lambda 
     beyond = TlsListener(settings.listen, own.path, agency) if settings.listen else None
     listening = Listening(own.path / FOLDER, settings.port, beyond)
     try:
+        if settings.port and listening.moved:
+            raise BusError(
+                f"The public page was not started: another program has port {settings.port} (ss -tlnp shows it). End that "
+                f"program, or change `port` of `public` in {own.agency_json}."
+            )
         url = beyond.url if beyond else f"http://127.0.0.1:{listening.port}"
         notify(f"The public page of {agency} is at {url}/")
         app = served(settings, store, Hotline(folder.settings.bus, agency), is_local=listening.allows)

@@ -84,7 +84,7 @@ class PublicSettings:
         """Return the setting `public` of the file *where*.
 
         Raises:
-            BusError: there is none, or a member of it is wrong; the message names the member, and no value.
+            BusError: there is none, a member of it is wrong, or two are one port; the message names the member, and no value.
         """
         wrong = _wrong_member(found)
         if wrong is not None:
@@ -97,6 +97,11 @@ class PublicSettings:
         if listen is not None and listen.certificate is None:
             raise BusError(
                 f"`listen` of `public` in {where} has no `certificate`: browsers know no authority of a desk."
+            )
+        if listen is not None and listen.has_here(found.get("port")):
+            raise BusError(
+                f"`port` and `listen.port` of `public` in {where} are one port of this machine: write another number for"
+                " `port`, or leave it out."
             )
         plain = {each: found[each] for each in found if each not in ("lines", "listen", "proxies")}
         return cls(
