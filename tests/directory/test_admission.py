@@ -2,17 +2,27 @@
 
 import errno
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from agencies import NOW
 from brokers import Broker
-from nrmbus.directory import RUNNING, SERVICES, DirectoryError, DirectoryReader, Operator
+from nrmbus.bus.errors import NoBus
+from nrmbus.directory import (
+    RUNNING,
+    SERVICES,
+    DirectoryError,
+    DirectoryReader,
+    Identity,
+    LogIdentity,
+    Operator,
+)
 from nrmbus.directory.admission import Newcomer, admit, read_directory
 from nrmbus.directory.commands import publish, sign_head
 from nrmbus.directory.heads import is_due, is_stale, utc_time
 from nrmbus.directory.operator import Admitter
-from nrmbus.wire.names import TEST_AGENCIES
+from nrmbus.wire.names import AUDITOR, TEST_AGENCIES
 
 pytestmark = pytest.mark.broker
 
@@ -75,6 +85,27 @@ async def test_a_start_that_was_cut_is_finished_without_its_list_of_agencies(
         await admit(folder, {"shelter-k": Newcomer("vac")}, NOW)
     assert await admit(folder, {}, NOW) == ()
     assert folder.agencies() == ()
+
+
+async def test_an_auditor_who_joined_from_elsewhere_is_not_replaced(broker: Broker, tmp_path: Path) -> None:
+    """Given an auditor on a machine of her own, when the operator asks for one here, then the refusal comes before keys or a certificate.
+
+    So the way back is open: with keys here, only a new bus could have an auditor elsewhere.
+    """
+    folder, hers = broker.fresh_bus(), tmp_path / "hers"
+    folder.audit(elsewhere=True)
+    await admit(folder, {}, NOW)
+    operator, directory = Operator(folder.path), await read_directory(folder)
+    entry = operator.entry(directory, Identity.at(hers, AUDITOR), RUNNING[AUDITOR], NOW, log=LogIdentity.at(hers))
+    assert entry is not None
+    await publish(folder, [entry])
+    folder.audit(elsewhere=False)
+
+    with pytest.raises(NoBus, match="run nrmbus up --without-auditor"):
+        await admit(folder, {}, NOW)
+    assert not folder.service(AUDITOR).exists()
+    folder.audit(elsewhere=True)
+    assert await admit(folder, {}, NOW) == ()
 
 
 async def test_a_directory_without_fresh_heads_is_stale(broker: Broker) -> None:

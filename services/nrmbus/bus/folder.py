@@ -267,6 +267,8 @@ class BusFolder:
     def audit(self, *, elsewhere: bool) -> None:
         """Have the auditor run on another machine, or here, from the next start on.
 
+        The next start refuses to run an auditor here if one from another machine has joined (`admission.admit`).
+
         Raises:
             NoBus: the auditor's keys are here already, and would stay in the operator's hands.
         """

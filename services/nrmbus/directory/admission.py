@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from nrmbus.bus.async_lock import locked_meanwhile
+from nrmbus.bus.errors import NoBus
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka import clients, topics
 from nrmbus.bus.kafka.gate import Gate
@@ -71,6 +72,7 @@ async def admit(
     Raises:
         DirectoryError: a name is reserved, an agency stands in the directory with another role, or two admitters' keys are
             not here.
+        NoBus: the directory has an auditor whose keys are not here, and the bus is to run one.
     """
     async with numbering(folder):
         return await _admit(folder, newcomers, valid_from, notify)
@@ -93,6 +95,9 @@ async def _admit(
     asking_now = {*newcomers, *RUNNING, *running}
     await asyncio.to_thread(topics.apply, where, sorted(asking_now), settings.partitions, play=settings.play)
     directory = await read_directory(folder)
+    if AUDITOR in running.keys() & directory.entries.keys() and not (home_of(folder, AUDITOR) / "keys").exists():
+        # Before a certificate in her name is issued here, and before keys are made: with keys here there is no way back.
+        raise NoBus(_AUDITOR_ELSEWHERE)
     if earlier := sorted(directory.entries.keys() - asking_now):
         await asyncio.to_thread(topics.apply, where, earlier, settings.partitions, play=settings.play)
     gate, here = Gate(folder), {*newcomers, *running, *folder.agencies()}
@@ -204,6 +209,10 @@ def next_entry(
     return entry
 
 
+_AUDITOR_ELSEWHERE: Final = (
+    "The keys of this bus's auditor are not on this machine. If she works on a machine of her own, run "
+    "nrmbus up --without-auditor. If they were lost here, bring them back first: nrmbus restore DIR --part keys."
+)
 _SIGNED_ELSEWHERE: Final = (
     "The sealing key of {0} needs a successor, and the keys of two admitters are not here: run nrmbus agency rotate {0}, "
     "have two admitters sign the file, then run nrmbus agency check {0}."
