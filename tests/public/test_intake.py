@@ -358,6 +358,26 @@ async def test_behind_a_web_server_each_person_is_counted_apart(tmp_path: Path) 
             assert statuses == [200] * 8 + [last]
 
 
+@pytest.mark.thorough
+@pytest.mark.parametrize(
+    ("proxy", "peer"),
+    [
+        ("192.0.2.7", "::ffff:192.0.2.7"),
+        ("192.0.2.0/24", "::ffff:192.0.2.7"),
+        ("2001:db8::7", "2001:db8::7"),
+    ],
+)
+async def test_a_web_server_is_known_in_each_form_of_its_address(tmp_path: Path, proxy: str, peer: str) -> None:
+    """Given a page that listens on `::`, where a web server's IPv4 address comes within IPv6, then its visitors are counted apart too."""
+    with here(tmp_path, peer, proxies=[proxy]) as page:
+        statuses = []
+        for number in range(9):
+            page.client.headers["x-forwarded-for"] = f"198.51.100.{number}"
+            statuses.append((await page.write(f"{number}")).status_code)
+
+    assert statuses == [200] * 9
+
+
 def test_an_address_is_counted_by_a_digest_whose_key_changes() -> None:
     """No address is in memory; IPv6 counts by subscriber, and an IPv4 address within IPv6 by itself."""
     here = AddressPace(Rate(8, 1.0))

@@ -7,6 +7,7 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from ipaddress import ip_network
 from typing import Any, Final, cast
 
 from starlette.applications import Starlette
@@ -62,8 +63,16 @@ def served(
 
     app.router.lifespan_context = running
     if settings.proxies:
-        app.add_middleware(cast("Any", ProxyHeadersMiddleware), trusted_hosts=list(settings.proxies))
+        trusted = [peer for each in settings.proxies for peer in _as_peers(each)]
+        app.add_middleware(cast("Any", ProxyHeadersMiddleware), trusted_hosts=trusted)
     return app
+
+
+def _as_peers(network: str) -> tuple[str, ...]:
+    """Return the forms in which an address of *network* comes: one of IPv4 comes within IPv6 if the page listens on ``::``."""
+    found = ip_network(network)
+    within = (f"::ffff:{found.network_address}/{96 + found.prefixlen}",) if found.version == 4 else ()
+    return (network, *within)
 
 
 async def _tidy(store: IntakeStore) -> None:
