@@ -68,6 +68,17 @@ class TestWhatAnOperatorMayName:
         assert told == [f"AGENCIES1://{NOT_OURS}:9093"]
         assert named["listener.name.agencies1.max.connections"] == "1000"
 
+    @pytest.mark.parametrize("host", [listeners.EVERYWHERE, "[::]"])
+    def test_a_router_passes_nothing_on_from_the_unspecified_address(self, host: str) -> None:
+        """Given an address that means all addresses, when a router is said to pass it on, then it is refused before it is kept.
+
+        A kept one is refused in the same words when the broker starts: Kafka itself only ends, and its log has the reason.
+        """
+        with pytest.raises(NoBus, match=r"No other machine reaches this one at .* give --listen the name or address"):
+            for_others([host], forwarded=True, cluster=None)
+        with pytest.raises(NoBus, match=r"No other machine reaches this one"):
+            listeners.settings(Listening((f"{host}:9093",), forwarded=True), "SSL")
+
     def test_of_three_brokers_each_has_a_port_of_its_own(self) -> None:
         """Given one address and three brokers, then the next two ports are the others', and another address may not have them."""
         found = listeners.listening(["127.0.0.1:9200"], brokers=3)

@@ -58,10 +58,14 @@ def bound(address: str, *, forwarded: bool) -> str:
     """Return the address of this machine on which the listener for *address* (HOST:PORT) listens.
 
     Raises:
-        NoBus: HOST cannot be resolved, is none of this machine, or is a name that means the machine itself only.
+        NoBus: HOST cannot be resolved, is none of this machine, is a name that means the machine itself only, or is the
+            unspecified address, which no other machine can reach.
     """
     host, port = parts(address)
     if forwarded:
+        # No name is looked up: it may be the router's, known to other machines only. Kafka does not start with 0.0.0.0.
+        if _is_unspecified(host):
+            raise _unreachable(host)
         return EVERYWHERE
     try:
         found = [str(each[4][0]) for each in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
@@ -76,7 +80,7 @@ def bound(address: str, *, forwarded: bool) -> str:
             "connections on from there, say --forwarded; otherwise give --listen an address of this machine."
         )
     if all(ip_address(each).is_unspecified for each in ours):
-        raise NoBus(f"No other machine reaches this one at {host}: give --listen the name or address that they use.")
+        raise _unreachable(host)
     reached = [each for each in ours if not ip_address(each).is_loopback]
     if not reached and host != "localhost" and host not in ours:
         raise NoBus(
@@ -84,6 +88,17 @@ def bound(address: str, *, forwarded: bool) -> str:
             "that other machines use."
         )
     return (reached or ours)[0]
+
+
+def _is_unspecified(host: str) -> bool:
+    try:
+        return ip_address(host).is_unspecified
+    except ValueError:  # a name
+        return False
+
+
+def _unreachable(host: str) -> NoBus:
+    return NoBus(f"No other machine reaches this one at {host}: give --listen the name or address that they use.")
 
 
 def settings(listens: Listening, protocol: str) -> tuple[dict[str, str], list[str], list[str]]:
