@@ -25,6 +25,7 @@ from nrmbus.bus.kafka.cluster import BROKER_SETTINGS, guest_settings, replicated
 from nrmbus.bus.pki.authority import Authority
 from nrmbus.bus.pki.building import begun, general_name, usage, written
 from nrmbus.bus.private_files import write_private
+from nrmbus.bus.reach import is_address, parts
 from nrmbus.host.services import services_of
 from nrmbus.wire.keys import keyfile
 
@@ -130,10 +131,27 @@ def properties(broker: int, bus: str, host: str, key: str, certificate: str) -> 
     return "".join(f"{key}={value}\n" for key, value in settings.items())
 
 
+def addresses(folder: BusFolder, host: str) -> str:
+    """Return the addresses of the brokers, which the bus in *folder* keeps for good; exit if *host* gives others, or none."""
+    found = ",".join(address_of(each, host) for each in BROKERS)
+    if not is_address(found) or "[" in host:  # no certificate of a broker has an address of IPv6 in brackets
+        sys.exit(
+            "HOST in .env is a name or an IPv4 address alone, like bus.example.org: no https://, no port, no comment."
+        )
+    if folder.exists and (kept := folder.settings.bootstrap) not in (None, found):
+        earlier, _ = parts(kept.partition(",")[0])
+        sys.exit(
+            f"HOST cannot change once the bus is made: its services and agencies know the brokers as {kept}. "
+            f"Write HOST={'' if earlier == name_of(BROKERS[0]) else earlier} into .env again; only a new bus has another HOST."
+        )
+    return found
+
+
 def prepare(made: Path, folder: BusFolder, host: str) -> None:
     """Write below *made* what each broker needs, and make the bus in *folder* on them."""
+    brokers = addresses(folder, host)
     cluster = ClusterAuthority(made / "cluster")
-    bus = folder.create(bootstrap=",".join(address_of(each, host) for each in BROKERS), tls=True).bus
+    bus = folder.create(bootstrap=brokers, tls=True).bus
     authority = Authority(folder)
     authority.trust_brokers_of(cluster.path.read_bytes())
     give(folder.path.parent, NRMBUS)  # at once: an operator that runs reads the file that was just replaced

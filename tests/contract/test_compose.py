@@ -271,6 +271,32 @@ def test_another_run_renews_certificates_and_nothing_else(made: Path) -> None:
     assert (BusFolder(made / "bus").settings, (made / "made/cluster/ca.pem").read_bytes()) == before[1:]
 
 
+@pytest.mark.parametrize("earlier", ["bus.example.org", ""])
+def test_a_bus_keeps_the_name_of_its_host(earlier: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a bus that is made, when HOST is another one, then nothing is written, and the message has the earlier HOST."""
+    monkeypatch.setattr(os, "chown", lambda *_: None)
+    bus = BusFolder(tmp_path / "bus")
+    made = bus.create(bootstrap=",".join(PREPARE.address_of(each, earlier) for each in PREPARE.BROKERS), tls=True)
+
+    with pytest.raises(SystemExit, match=rf"HOST cannot change .* Write HOST={earlier} into \.env again"):
+        PREPARE.prepare(tmp_path / "made", bus, "other.example.org")
+    assert not (tmp_path / "made").exists()
+    assert bus.settings == made
+
+
+@pytest.mark.parametrize(
+    "host", ["https://bus.example.org", "bus.example.org:9193", "10.0.0.5 # ours", "fd00::5", "[fd00::5]"]
+)
+def test_a_host_that_is_no_name_makes_no_bus(host: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a HOST with more than a name, which the bus would keep for good, then no bus is made, and the message has an example."""
+    monkeypatch.setattr(os, "chown", lambda *_: None)
+    bus = BusFolder(tmp_path / "bus")
+
+    with pytest.raises(SystemExit, match=r"HOST in \.env is a name or an IPv4 address alone, like bus\.example\.org"):
+        PREPARE.prepare(tmp_path / "made", bus, host)
+    assert not bus.exists
+
+
 def test_a_file_that_vanishes_while_folders_are_given_ends_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
