@@ -68,6 +68,17 @@ class TestWhatAnOperatorMayName:
         assert told == [f"AGENCIES1://{NOT_OURS}:9093"]
         assert named["listener.name.agencies1.max.connections"] == "1000"
 
+    def test_a_move_is_announced_with_both_addresses(self) -> None:
+        """Given a move to another machine, when both addresses are given as the page of the operator says, then both are in the list."""
+        given = ["old.example.org:9093", "new.example.org:9094"]
+        made = for_others(given, forwarded=True, cluster=None)
+        assert made is not None
+
+        assert made.addresses == ("old.example.org:9093", "new.example.org:9094")
+        assert listeners.settings(made, "SSL")[2] == [
+            f"AGENCIES{number}://{each}" for number, each in enumerate(given, 1)
+        ]
+
     @pytest.mark.parametrize("host", [listeners.EVERYWHERE, "[::]"])
     def test_a_router_passes_nothing_on_from_the_unspecified_address(self, host: str) -> None:
         """Given an address that means all addresses, when a router is said to pass it on, then it is refused before it is kept.
