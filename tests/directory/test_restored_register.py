@@ -1,11 +1,13 @@
 """A register of certificates that is older than the directory: a restored folder gives no right back that was taken."""
 
+import asyncio
 import shutil
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import typer
 from cryptography import x509
 
 from directory.given import HOUR, Office
@@ -13,16 +15,20 @@ from nrmbus.backup import folders, restore
 from nrmbus.backup.store import Manifest, Store
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka import quotas
+from nrmbus.bus.kafka import topics as kafka_topics
 from nrmbus.bus.kafka.gate import Gate, Rule
 from nrmbus.bus.pki import certificate
 from nrmbus.bus.pki.authority import Authority
 from nrmbus.bus.private_files import make_private
 from nrmbus.bus.reach import Tls
-from nrmbus.directory import DirectoryError, renewal, standby
+from nrmbus.cli.membership import renewal as agency_renewal
+from nrmbus.cli.operate import topics
+from nrmbus.directory import Directory, DirectoryError, admission, commands, renewal, standby
 from nrmbus.directory.admission import home_of, withdraw
 from nrmbus.directory.fold import SERVICES
 from nrmbus.directory.heads import utc_time
 from nrmbus.directory.operator import Identity
+from nrmbus.directory.requests import Request
 from nrmbus.wire import statement, times
 from nrmbus.wire.names import REGISTRAR
 
@@ -48,17 +54,50 @@ def certified(folder: BusFolder, name: str = "before", life: timedelta = certifi
     Authority(folder).issue(US, certificate.request(Tls(folder.path / name)), life=life)
 
 
+@pytest.fixture(name="cluster")
+def _cluster(tmp_path: Path) -> BusFolder:
+    folder = BusFolder(tmp_path / "bus")
+    folder.create(bootstrap="127.0.0.1:1", tls=True)
+    return folder
+
+
+@pytest.fixture(name="topic")
+def _topic(cluster: BusFolder, monkeypatch: pytest.MonkeyPatch) -> Office:
+    """Directory on the cluster, which no loss of the operator's machine changes; the commands read and write it."""
+    office = Office(cluster.path, cluster.settings.bus)
+
+    async def read(_: BusFolder) -> Directory:
+        return office.directory
+
+    async def publish(_: BusFolder, _records: list[bytes]) -> None:
+        """Write nothing: `enter` has added the entry to the directory that `read` returned."""
+
+    for module in (admission, commands, topics):
+        monkeypatch.setattr(module, "read_directory", read)
+    monkeypatch.setattr(commands, "publish", publish)
+    monkeypatch.setattr(kafka_topics, "apply", lambda *_, **__: ())
+    return office
+
+
+@pytest.fixture(name="denied")
+def _denied() -> set[str]:
+    """Principals that a broker denies everything; `Gate.apply` changes them."""
+    return set()
+
+
 @pytest.fixture(name="has")
-def _has(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+def _has(topic: Office, denied: set[str], monkeypatch: pytest.MonkeyPatch) -> set[str]:
     """Principals that have rights at a broker; `Gate.apply` changes them."""
+    assert topic.directory.number
     there = set[str]()
 
     async def nothing(*_: object) -> dict[str, quotas.Quota]:
         return {}
 
     def have(_gate: Gate, wanted: frozenset[Rule], _found: frozenset[Rule]) -> None:
-        there.clear()
-        there.update(rule.principal for rule in wanted)
+        for each, permission in ((there, "allow"), (denied, "deny")):
+            each.clear()
+            each.update(rule.principal for rule in wanted if rule.permission == permission)
 
     def found(_gate: Gate) -> frozenset[Rule]:
         return frozenset(Rule(each, "allow", "topic", "nrm.directory", "read") for each in there)
@@ -102,13 +141,6 @@ class Kept:
         """Restore keys that were lost."""
         shutil.rmtree(self._folder.keys)
         restore.one_part(self._store, self._manifest, self._folder, "keys", lambda _: None, lambda *_: None)
-
-
-@pytest.fixture(name="cluster")
-def _cluster(tmp_path: Path) -> BusFolder:
-    folder = BusFolder(tmp_path / "bus")
-    folder.create(bootstrap="127.0.0.1:1", tls=True)
-    return folder
 
 
 @pytest.mark.parametrize("restored", [Kept.folder, Kept.keys])
@@ -168,10 +200,11 @@ def admits(cluster: BusFolder, host: str) -> str:
 
 
 def principal(pem: str) -> str:
-    """Return the broker's name for the holder of a certificate of the registrar."""
+    """Return the broker's name for the holder of a certificate."""
     subject = x509.load_pem_x509_certificate(pem.encode()).subject
+    (who,) = [str(each.value) for each in subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)]
     _bus, number = [str(each.value) for each in subject.get_attributes_for_oid(x509.NameOID.ORGANIZATIONAL_UNIT_NAME)]
-    return f"{REGISTRAR}.{number}"
+    return f"{who}.{number}"
 
 
 def test_a_host_that_is_admitted_before_the_first_start_has_its_rights(cluster: BusFolder, has: set[str]) -> None:
@@ -214,6 +247,28 @@ def test_a_host_that_is_admitted_before_the_first_start_shares_no_number(cluster
     assert admits(cluster, "host-d") == "registrar.3"
 
 
+def revokes(cluster: BusFolder, host: str) -> None:
+    """Take *host* off, of which the register knows nothing."""
+    with pytest.raises(DirectoryError, match="standby_unknown"):
+        standby.revoke(cluster, host)
+
+
+def test_a_host_that_the_register_lacks_is_taken_off_and_leaves_its_number_to_nobody(
+    cluster: BusFolder, has: set[str]
+) -> None:
+    """P2: given a host that was admitted after the backup, when it is taken off before the first start, then it has no rights, and the next host does not get its number."""
+    hosted(cluster, "host-b")
+    backup = Kept(cluster)
+    hosted(cluster, "host-c")
+
+    backup.folder()
+    revokes(cluster, "host-c")
+    assert has == {"registrar.1"}
+
+    assert admits(cluster, "host-d") == "registrar.3"
+    assert "registrar.2" not in has
+
+
 def renewed(cluster: BusFolder, office: Office, host: str) -> str:
     """Renew the registrar's certificate on *host* by file; return the broker's name for its new holder."""
     identity = Identity.at(home_of(cluster, REGISTRAR), REGISTRAR)
@@ -227,10 +282,9 @@ def renewed(cluster: BusFolder, office: Office, host: str) -> str:
 
 
 def test_a_renewal_before_the_first_start_is_for_hosts_that_were_not_taken_off(
-    cluster: BusFolder, has: set[str]
+    cluster: BusFolder, topic: Office, has: set[str]
 ) -> None:
     """P2: given a restored folder that nothing has started in, when two hosts renew by file, then the one that was taken off gets nothing, and the other's new certificate has rights."""
-    office = Office(cluster.path, cluster.settings.bus)
     for each in ("host-b", "host-c"):
         request = certificate.request(Tls(cluster.path.parent / f"tls-{each}"))
         Authority(cluster).issue(REGISTRAR, request, host=each)
@@ -240,10 +294,109 @@ def test_a_renewal_before_the_first_start_is_for_hosts_that_were_not_taken_off(
     Gate(cluster).apply()
 
     backup.folder()
-    new = renewed(cluster, office, "host-c")
+    new = renewed(cluster, topic, "host-c")
     assert has == {"registrar.2", new}
     with pytest.raises(DirectoryError, match="standby_unknown"):
-        renewed(cluster, office, "host-b")
+        renewed(cluster, topic, "host-b")
+
+
+def newcomer(cluster: BusFolder, topic: Office) -> None:
+    """Enter the request of an agency that joins."""
+    entry = topic.admitted(topic.asked(topic.identity("ngo-n")))
+    asyncio.run(commands.enter(cluster, Request(entry=entry)))
+
+
+def head(cluster: BusFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Look after the directory as the timer of `nrmbus agency head` does, with nothing to answer."""
+
+    async def signed(_: BusFolder) -> Directory:
+        return await admission.read_directory(cluster)
+
+    async def answered(_: BusFolder) -> tuple[str, ...]:
+        return ()
+
+    monkeypatch.setattr(agency_renewal, "sign_head", signed)
+    monkeypatch.setattr(agency_renewal, "answer", answered)
+    asyncio.run(agency_renewal.looked_after(cluster))
+
+
+def applied(cluster: BusFolder) -> None:
+    """Apply the declared topics and rights."""
+    with pytest.raises(typer.Exit):
+        topics.apply(data=cluster.path)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        lambda cluster, _topic, _patch: admits(cluster, "host-d"),
+        lambda cluster, _topic, _patch: revokes(cluster, "hots-b"),
+        lambda cluster, topic, _patch: renewed(cluster, topic, "host-b"),
+        lambda cluster, topic, _patch: newcomer(cluster, topic),
+        lambda cluster, _topic, patch: head(cluster, patch),
+        lambda cluster, _topic, _patch: applied(cluster),
+    ],
+    ids=[
+        "standby admit",
+        "standby revoke of a wrong name",
+        "agency renew",
+        "agency admit",
+        "agency head",
+        "topics apply",
+    ],
+)
+def test_a_command_before_the_first_start_gives_no_right_back(
+    cluster: BusFolder,
+    topic: Office,
+    has: set[str],
+    denied: set[str],
+    monkeypatch: pytest.MonkeyPatch,
+    command: Callable[[BusFolder, Office, pytest.MonkeyPatch], object],
+) -> None:
+    """P2: given a restored folder that nothing has started in, when any command sets rights, then an agency that was suspended since the backup is denied everything, and one that has left has none."""
+    agencies = {each: topic.joins(each, BEFORE) for each in (US, "ngo-b")}
+    for each in agencies:
+        Authority(cluster).issue(each, certificate.request(Tls(cluster.path / each)))
+    hosted(cluster, "host-b")
+    request = certificate.request(Tls(cluster.path.parent / "tls-host-b"))
+    Authority(cluster).issue(REGISTRAR, request, host="host-b")
+    Gate(cluster).apply()
+    backup = Kept(cluster)
+    topic.state(US, "suspended", NOW)
+    Gate(cluster).suspend(US)
+    topic.leaves(agencies["ngo-b"], NOW)
+    Gate(cluster).revoke("ngo-b")
+    assert ("ngo-b.1" in has, denied) == (False, {f"{US}.1"})
+
+    backup.folder()
+    command(cluster, topic, monkeypatch)
+
+    assert ("ngo-b.1" in has, denied) == (False, {f"{US}.1"})
+
+
+@pytest.mark.parametrize("is_entered", [False, True], ids=["new", "entered again after a cut"])
+def test_a_stolen_certificate_gets_no_rights_by_its_number(
+    cluster: BusFolder, topic: Office, has: set[str], *, is_entered: bool
+) -> None:
+    """P2: given a certificate that was issued after the backup, and stolen, when the agency's lost keys are entered before the first start, then its new certificate has another number."""
+    old = topic.joins(US, BEFORE)
+    certified(cluster, life=certificate.LIFE - 30 * HOUR)  # as one that was issued 30 hours ago
+    Gate(cluster).apply()
+    backup = Kept(cluster)
+    stolen = principal(Authority(cluster).issue(US, certificate.request(Tls(cluster.path.parent / "stolen"))).decode())
+    Gate(cluster).apply()
+    assert has == {f"{US}.1", stolen}
+    csr = certificate.request(Tls(cluster.path.parent / "new")).decode()
+    entry = topic.asked(topic.identity(US, 2), "lost", before=old, made=NOW - HOUR)
+    request = Request(entry=topic.admitted(entry, NOW - HOUR), csr=csr)
+    if is_entered:
+        topic.enter(request.entry)
+
+    backup.folder()
+    new = principal(asyncio.run(commands.enter(cluster, request)).certificate or "")
+
+    assert new not in {f"{US}.1", stolen}
+    assert has == {new}
 
 
 def suspended(office: Office) -> None:

@@ -175,6 +175,23 @@ def withdraw(folder: BusFolder, directory: Directory) -> None:
             authority.end(agency, since)
 
 
+async def catch_up(folder: BusFolder) -> None:
+    """Have a restored register of certificates learn from the directory and the broker's rules what happened since its backup.
+
+    To be called before a command issues a certificate or sets rights, since nothing may have started since the restore.
+    Otherwise the register gives a number a second time, and gives rights back to suspended, retired and lost agencies; and
+    a host gets a certificate that the first start takes off, or gets one although it was taken off. Does nothing unless the
+    register was restored and no rights were set since.
+
+    Raises:
+        DirectoryError: the directory cannot be believed.
+        KafkaFailed, KafkaError: the broker does not answer; called again, it does what is left.
+    """
+    if folder.settings.tls and Authority(folder).is_restored:
+        withdraw(folder, await read_directory(folder))
+        await asyncio.to_thread(Gate(folder).apply)
+
+
 def next_entry(
     folder: BusFolder,
     operator: Operator,

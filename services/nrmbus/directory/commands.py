@@ -16,7 +16,7 @@ from nrmbus.bus.pki.authority import RESERVED, Authority
 from nrmbus.bus.private_files import write_json, write_private
 from nrmbus.bus.reach import Tls, Where
 from nrmbus.directory import joining
-from nrmbus.directory.admission import home_of, numbering, read_directory
+from nrmbus.directory.admission import catch_up, home_of, numbering, read_directory
 from nrmbus.directory.directory import Directory
 from nrmbus.directory.entry import CHANGES_KEYS, Contact, Entry, Kind, LogEntry
 from nrmbus.directory.errors import DirectoryError
@@ -354,6 +354,7 @@ async def enter(folder: BusFolder, request: Request) -> Request:
     if not is_complete(request):
         raise DirectoryError("not_yet_two")
     async with numbering(folder):
+        await catch_up(folder)
         return await _enter(folder, request)
 
 

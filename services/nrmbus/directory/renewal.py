@@ -5,6 +5,7 @@ signs the request with its current signing key, so that nobody else gets a certi
 agency gets none.
 """
 
+import asyncio
 from contextlib import suppress
 from datetime import timedelta
 from typing import Annotated, Final, Literal
@@ -22,7 +23,7 @@ from nrmbus.bus.kafka.gate import Gate
 from nrmbus.bus.pki import certificate
 from nrmbus.bus.pki.authority import Authority
 from nrmbus.bus.reach import Tls
-from nrmbus.directory.admission import home_of
+from nrmbus.directory.admission import catch_up, home_of
 from nrmbus.directory.directory import Directory
 from nrmbus.directory.entry import body_of
 from nrmbus.directory.errors import DirectoryError
@@ -134,11 +135,10 @@ def _is_apart(folder: BusFolder, service: str) -> bool:
 
 
 def issue(folder: BusFolder, directory: Directory, renewal: Renewal) -> Renewal:
-    """At the operator: certify what is asked for, and have the broker let it in. Blocking; raises as `certified`."""
-    gate = Gate(folder)
-    gate.catch_up()
+    """At the operator: certify what is asked for, and have the broker let it in. Blocking; raises as `catch_up` and `certified`."""
+    asyncio.run(catch_up(folder))
     issued = certified(folder, directory, renewal)
-    gate.apply()
+    Gate(folder).apply()
     return issued
 
 

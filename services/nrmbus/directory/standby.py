@@ -8,6 +8,7 @@ take them back.
 The file goes from the host to the operator and back. It holds public keys, certificates, and the sealed signing keys.
 """
 
+import asyncio
 import hashlib
 from collections.abc import Mapping
 from contextlib import suppress
@@ -23,7 +24,7 @@ from nrmbus.bus.kafka.gate import Gate
 from nrmbus.bus.pki import certificate
 from nrmbus.bus.pki.authority import Authority
 from nrmbus.bus.reach import Tls
-from nrmbus.directory.admission import home_of
+from nrmbus.directory.admission import catch_up, home_of
 from nrmbus.directory.commands import read_as
 from nrmbus.directory.directory import Directory
 from nrmbus.directory.entry import body_of
@@ -110,6 +111,7 @@ def admit(folder: BusFolder, request: Standby, fingerprint: str) -> Standby:
         DirectoryError: ``standby_other``, ``other_bus``, ``standby_old``, ``standby_known``, ``standby_malformed``,
             ``not_operator``.
         KafkaFailed: the broker does not answer.
+        KafkaError: as `catch_up`.
         NotCertified: a key of the request is weak, or another's.
     """
     operator, authority, at = Operator(folder.path), Authority(folder), certificate.now()
@@ -119,8 +121,7 @@ def admit(folder: BusFolder, request: Standby, fingerprint: str) -> Standby:
         raise DirectoryError("other_bus")
     if abs(utc_time() - request.made) > GOOD_FOR:
         raise DirectoryError("standby_old")
-    gate = Gate(folder)
-    gate.catch_up()
+    asyncio.run(catch_up(folder))
     if request.host in authority.hosts(at):
         raise DirectoryError("standby_known")
     if set(request.requests) != set(SERVED if folder.settings.tls else ()):
@@ -132,7 +133,7 @@ def admit(folder: BusFolder, request: Standby, fingerprint: str) -> Standby:
         gave = Identity.at(home_of(folder, each), each).signing.kid
         issued = authority.issue(each, asked.encode(), host=request.host, gave=gave)
         certificates[each], ca, words[each] = operator.vouched(folder.settings.bus, each, issued, authority.brokers_ca)
-    gate.apply()
+    Gate(folder).apply()
     answer = {"keys": sealed, "certificates": certificates, "words": words, "ca": ca}
     return Standby.model_validate_json(json.dumps({**body_of(request), **{k: v for k, v in answer.items() if v}}))
 
@@ -251,8 +252,10 @@ def revoke(folder: BusFolder, host: str) -> None:
     Raises:
         DirectoryError: ``standby_unknown``.
         KafkaFailed: the broker does not answer; called again, it does what is left.
+        KafkaError: as `catch_up`.
     """
     found = Authority(folder).revoke_host(host)
+    asyncio.run(catch_up(folder))
     Gate(folder).apply()  # also for a host taken off before: that call may have been cut before the broker heard of it
     if not found:
         raise DirectoryError("standby_unknown")

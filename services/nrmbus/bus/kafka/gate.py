@@ -77,7 +77,11 @@ class Gate:
         with self._alone():
             self._client, at = None, now()
             found, has = self._found(), asyncio.run(quotas.found(self._folder.as_operator))
-            self._authority.take_off_again({rule.principal for rule in found if _OURS.fullmatch(rule.principal)}, at)
+            ours = {rule.principal for rule in found if _OURS.fullmatch(rule.principal)}
+            # The rules of certificates that the register lacks are removed below, and nothing tells their numbers afterwards.
+            if self._authority.is_restored:
+                self._authority.number_above(ours)
+            self._authority.take_off_again(ours, at)
             wanted = self._wanted(declarations)
             self._see_that_nobody_else_is_there({rule.principal for rule in found} | has.keys())
             self._have(wanted, found)
@@ -99,19 +103,6 @@ class Gate:
             self._client = None
             found = {rule.principal for rule in self._found()}
             self._authority.number_above(each for each in found if _OURS.fullmatch(each))
-
-    def catch_up(self) -> None:
-        """Have a restored register learn from the broker's rules which certificates were issued, and which hosts taken off.
-
-        Called before a certificate is issued to a host: one of which the broker does not know yet would be taken off too,
-        and a host that was taken off would get another. Does nothing unless the register was restored.
-
-        Raises:
-            KafkaFailed: as `apply`.
-        """
-        if self._authority.is_restored:
-            self.skip_numbers()
-            self.apply()
 
     def equip(self, homes: Mapping[str, Path]) -> frozenset[str]:
         """Give each id in *homes* a valid certificate in its folder on this machine; return the ids that got a new one.

@@ -10,7 +10,7 @@ from nrmbus.bus.kafka.gate import Gate
 from nrmbus.bus.pki.authority import OPERATOR
 from nrmbus.cli.counted import counted
 from nrmbus.directory import DirectoryError, renewal
-from nrmbus.directory.admission import read_directory
+from nrmbus.directory.admission import catch_up, read_directory
 from nrmbus.directory.commands import is_operator, sign_head
 from nrmbus.directory.operator_inbox import answer
 
@@ -67,6 +67,7 @@ async def looked_after(folder: BusFolder) -> list[str]:
     if is_operator(folder):
         gate = Gate(folder)
         await asyncio.to_thread(gate.equip, {OPERATOR: folder.keys})
+        await catch_up(folder)
         await asyncio.to_thread(gate.apply)
     directory = await sign_head(folder)
     return [f"Signed: {counted(directory.number, 'entry', 'entries')}.", *map(str, await answer(folder))]

@@ -12,7 +12,7 @@ from nrmbus.bus.kafka.gate import Gate
 from nrmbus.cli.commands import Commands
 from nrmbus.cli.options import BusContext
 from nrmbus.directory import RUNNING
-from nrmbus.directory.admission import read_directory
+from nrmbus.directory.admission import catch_up, read_directory
 
 app = Commands("topics", "Make and check the broker's topics as their files declare them.")
 
@@ -43,6 +43,7 @@ def apply(
     where, partitions, play = folder.as_operator, folder.settings.partitions, folder.settings.play
     agencies = _agencies(folder)
     left = topics.apply(where, agencies, partitions, play=play, shorten=shorten, declarations=declarations)
+    asyncio.run(catch_up(folder))
     Gate(folder).apply(declarations)
     for each in left:
         typer.echo(str(each))
