@@ -15,9 +15,9 @@ from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka.gate import Gate
 from nrmbus.bus.pki import building, certificate
 from nrmbus.bus.pki.authority import Authority
-from nrmbus.bus.reach import Tls
+from nrmbus.bus.reach import Reach, Tls
 from nrmbus.directory import DirectoryError, renewal
-from nrmbus.directory.commands import check
+from nrmbus.directory.commands import ask_for_new_keys, check
 from nrmbus.directory.operator import Identity, Operator
 from nrmbus.directory.renewal import GOOD_FOR, Asked, Renewal, asked_by
 from nrmbus.directory.requests import Request, digest
@@ -295,3 +295,21 @@ async def test_nor_into_the_file_of_an_admission(tmp_path: Path, office: Office)
         with pytest.raises(DirectoryError, match="certificate_altered"):
             await check(folder, "ngo-a", asked.having(asked.entry, *came))
     assert not Tls(folder.agency("ngo-a").path).ca.exists()
+
+
+@pytest.mark.parametrize("answered", [0, 1], ids=["first", "second"])
+async def test_either_of_two_requests_for_lost_keys_may_be_answered(tmp_path: Path, answered: int) -> None:
+    """Given an agency that asked twice for other keys, since nothing had come back, when either request is certified, then the agency has a certificate that works."""
+    folder, office = BusFolder(tmp_path / "bus"), Office(tmp_path / "office")
+    folder.create(bootstrap="127.0.0.1:1", tls=True)
+    authority, tls = Authority(folder), Tls(folder.agency("ngo-a").path)
+    office.enter(office.admitted(office.asked(Identity.at(tls.home, "ngo-a"))))
+    authority.equip("ngo-a", tls.home)
+    known = office.directory
+    asked = [await ask_for_new_keys(folder, "ngo-a", "lost", timedelta(), known=known) for _ in range(2)]
+
+    issued = authority.issue("ngo-a", (asked[answered].csr or "").encode())
+    certificate.keep(tls, issued, authority.brokers_ca)
+
+    assert tls.certificate.read_bytes() == issued
+    Reach("kafka.example.org:9092", tls).context()

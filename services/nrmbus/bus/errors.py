@@ -50,6 +50,17 @@ class NotCertified(BusError):
         self.code = code
 
 
+class KeyElsewhere(BusError):
+    """Raised when a certificate is over a key that the holder's folder does not have; nothing is stored then."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The certificate is over a key that is not here, so it was not stored: it answers an earlier request of this "
+            "machine, or another machine's. Take the answer to the newest request, or make another: nrmbus agency renew at "
+            "an agency, nrmbus standby request on a standby host."
+        )
+
+
 _NOT_CERTIFIED: Final = {
     "reserved": "This name is reserved for a part of the bus, or cannot be the name of an agency: choose another.",
     "not_readable": "The file is neither a certificate request nor a certificate in PEM: have its sender make it again.",

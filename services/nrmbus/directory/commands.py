@@ -142,7 +142,10 @@ async def ask_for_new_keys(
     # Where a key of before lies here, others take its place: whoever has a copy of the folder has that one, too.
     replaces = has_present or _lies_here(home, present, directory.kids(last))
     coming = Identity.next_at(home, agency) if replaces else present.to_ask_for(home)
-    csr = certificate.request(Tls(home), anew=kind == "lost").decode("ascii") if certified else None
+    tls = Tls(home)
+    # A key that waits is asked for again, as the pairs of `next_at` are: the answer to either request is of use.
+    anew = kind == "lost" and not tls.next_key.exists()
+    csr = certificate.request(tls, anew=anew).decode("ascii") if certified else None
     log = (LogIdentity.next_at(home) if replaces else LogIdentity.at(home)).public if last.log else None
     wanted = _wanted(coming, last.role, last.supervisor, contact or last.contact, csr, log)
     until = now + overlap if kind == "rotated" else None
@@ -222,6 +225,7 @@ async def check(folder: BusFolder, agency: str, request: Request | None) -> tupl
     Raises:
         DirectoryError: ``challenge_unopened``; ``certificate_altered`` where *request* came back with another authority;
             ``certificate_missing`` where none has come yet.
+        KeyElsewhere: the certificate in *request* is over a key that is not here.
     """
     home = AgencyFolder(home_of(folder, agency))
     if request is not None and request.certificate and request.ca:

@@ -80,11 +80,19 @@ def ask(folder: BusFolder, agency: str, signing: SigningKey | None = None) -> Re
     asked = Asked(
         bus=folder.settings.bus,
         agency=agency,
-        csr=certificate.request(Tls(home)).decode("ascii"),
+        csr=_csr(folder, agency).decode("ascii"),
         made=utc_time(),
     )
     key = signing or Identity.at(home, agency).signing
     return Renewal(asked=statement.sign("request", body_of(asked), key).decode("ascii"))
+
+
+def _csr(folder: BusFolder, agency: str) -> bytes:
+    """Return a certificate request over the key of *agency* here, also of a service of the bus on a standby host."""
+    # The operator knows a host by the key of its certificate: another that waits there is of a `standby request` that nobody
+    # has granted.
+    is_host = folder.host is not None and agency in SERVICES
+    return certificate.request(Tls(home_of(folder, agency)), present=is_host)
 
 
 def asked_by(directory: Directory, renewal: Renewal) -> Asked:
@@ -179,7 +187,7 @@ def check(folder: BusFolder, agency: str, renewal: Renewal) -> None:
     tls, sound = Tls(home_of(folder, agency)), False
     with suppress(ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm, x509.InvalidVersion):
         new, by = _read(renewal.certificate), _read(renewal.authority)
-        own = x509.load_pem_x509_csr(certificate.request(tls)).public_key()
+        own = x509.load_pem_x509_csr(_csr(folder, agency)).public_key()
         new.verify_directly_issued_by(by)
         before = _read(tls.certificate.read_text("ascii")) if certificate.ends(tls) else None
         if before is not None:

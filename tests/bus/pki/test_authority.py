@@ -1,6 +1,9 @@
 """The authority alone writes who somebody is: not what is asked for, not a reserved name, not over a weak or another's key."""
 
 import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,13 +13,15 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from nrmbus.bus.errors import NotCertified
+from nrmbus.bus.errors import KeyElsewhere, NotCertified
 from nrmbus.bus.folder import BusFolder, Listening
 from nrmbus.bus.kafka.gate import Gate
 from nrmbus.bus.pki import building, certificate
 from nrmbus.bus.pki.authority import BROKER, Authority, principal
 from nrmbus.bus.pki.certificate import LIFE, now
+from nrmbus.bus.private_files import locked_folder
 from nrmbus.bus.reach import Reach, Tls
+from patience import until
 
 Key = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey
 
@@ -268,3 +273,60 @@ def test_a_next_key_takes_its_place_although_storing_its_certificate_was_cut(
     assert authority.equip("ngo-a", home)
     assert not tls.next_key.exists()
     Reach("kafka.example.org:9092", tls).context()
+
+
+def test_a_next_key_that_an_interrupted_storing_left_is_the_one_in_use(authority: Authority, folder: BusFolder) -> None:
+    """Given a power cut between a certificate and the key that it is over, when another key is asked for, then the certificate keeps its key."""
+    tls = Tls(folder.agency("ngo-a").path)
+    authority.equip("ngo-a", tls.home)
+    tls.certificate.write_bytes(authority.issue("ngo-a", certificate.request(tls, anew=True)))
+
+    certificate.request(tls, anew=True)
+
+    assert tls.next_key.exists()
+    Reach("kafka.example.org:9092", tls).context()
+
+
+def test_a_certificate_over_a_key_that_is_gone_is_not_stored(authority: Authority, folder: BusFolder) -> None:
+    """Given the answer to a request whose key another request has replaced, when it is to be stored, then it is refused, and the present certificate works on."""
+    tls = Tls(folder.agency("ngo-a").path)
+    authority.equip("ngo-a", tls.home)
+    first, _ = certificate.request(tls, anew=True), certificate.request(tls, anew=True)
+    present = tls.certificate.read_bytes()
+
+    with pytest.raises(KeyElsewhere, match="nrmbus agency renew"):
+        certificate.keep(tls, authority.issue("ngo-a", first), authority.brokers_ca)
+
+    assert tls.certificate.read_bytes() == present
+    Reach("kafka.example.org:9092", tls).context()
+
+
+def over(asked: bytes) -> object:
+    """Return the public key of a request."""
+    return x509.load_pem_x509_csr(asked).public_key()
+
+
+def test_two_that_ask_at_once_name_the_same_key(folder: BusFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given an agency without a TLS key, when two commands make a request at once, then both are over the key that is on disk."""
+    tls, asked, waiting = Tls(folder.agency("ngo-b").path), list[bytes](), list[Path]()
+    other = threading.Thread(target=lambda: asked.append(certificate.request(tls)))
+    generate = ec.generate_private_key
+
+    @contextmanager
+    def watched(path: Path) -> Iterator[None]:
+        waiting.append(path)
+        with locked_folder(path):
+            yield
+
+    def meanwhile(of: ec.EllipticCurve) -> ec.EllipticCurvePrivateKey:
+        monkeypatch.setattr(ec, "generate_private_key", generate)
+        other.start()
+        until("the other command has made its request, or waits", lambda: len(waiting) > 1 or not other.is_alive())
+        return generate(of)
+
+    monkeypatch.setattr(certificate, "locked_folder", watched, raising=False)
+    monkeypatch.setattr(ec, "generate_private_key", meanwhile)
+    asked.append(certificate.request(tls))
+    other.join()
+
+    assert [over(each) for each in asked] == [certificate.opened(tls.key).public_key()] * 2

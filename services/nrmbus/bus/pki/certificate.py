@@ -10,8 +10,8 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from nrmbus.bus.errors import KeysSealed
-from nrmbus.bus.private_files import write_private
+from nrmbus.bus.errors import KeyElsewhere, KeysSealed
+from nrmbus.bus.private_files import locked_folder, write_private
 from nrmbus.bus.reach import Tls
 from nrmbus.wire.keys import keyfile
 
@@ -21,25 +21,30 @@ RENEWED_BEFORE: Final = timedelta(days=10)
 """Time before the end at which a certificate is renewed: a holder that was off for a week still has a valid one."""
 
 
-def request(tls: Tls, *, anew: bool = False) -> bytes:
+def request(tls: Tls, *, anew: bool = False, present: bool = False) -> bytes:
     """Return a certificate request (PKCS #10, PEM), signed by the key; the key is made on first use, or with *anew*.
 
     A key that is made *anew* waits beside the present one until `keep` stores a certificate over it: the holder still has to
-    reach the broker until then, and the request may never be written or answered. The request names nobody: the authority writes the name. The key is sealed as this process holds it (`keyfile.hold`).
+    reach the broker until then, and the request may never be written or answered. A later request is over the key that
+    waits, or with *present* over the one in use. The request names nobody: the authority writes the name. The key is sealed
+    as this process holds it (`keyfile.hold`).
 
     Raises:
         KeysSealed: nothing given opens the key that is there, or its file is damaged, or holds a key of another kind.
     """
-    path = tls.next_key if tls.next_key.exists() or (anew and tls.key.exists()) else tls.key
-    if anew or not path.exists():
-        fresh = ec.generate_private_key(ec.SECP256R1())
-        keyfile.write(
-            path,
-            fresh.private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-            ),
-        )
-    key = opened(path)
+    with locked_folder(tls.folder):  # of two who make the key at once, one would name a key that the other has replaced
+        _use_next_key(tls)
+        waits = tls.next_key.exists() and not present
+        path = tls.next_key if waits or (anew and tls.key.exists()) else tls.key
+        if anew or not path.exists():
+            fresh = ec.generate_private_key(ec.SECP256R1())
+            keyfile.write(
+                path,
+                fresh.private_bytes(
+                    serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+                ),
+            )
+        key = opened(path)
     made = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).sign(key, hashes.SHA256())
     return made.public_bytes(serialization.Encoding.PEM)
 
@@ -66,16 +71,26 @@ def keep(tls: Tls, certificate: bytes, ca: bytes) -> None:
     """Store the issued *certificate* and the *ca* that certifies the broker; both PEM. A next key takes its place with it.
 
     Raises:
-        KeysSealed: as `request`, of a next key.
+        KeyElsewhere: it is over neither key; the present certificate stays.
+        KeysSealed: as `request`.
     """
-    write_private(tls.ca, ca)
-    write_private(tls.certificate, certificate)
+    over = x509.load_pem_x509_certificate(certificate).public_key()
+    with locked_folder(tls.folder):
+        if not any(each.exists() and opened(each).public_key() == over for each in (tls.key, tls.next_key)):
+            raise KeyElsewhere
+        write_private(tls.ca, ca)
+        write_private(tls.certificate, certificate)
+        _use_next_key(tls)
+
+
+def _use_next_key(tls: Tls) -> None:
+    """Have the next key take its place if the stored certificate is over it: an earlier `keep` may have been cut before."""
     if _is_over_next_key(tls):
         tls.next_key.replace(tls.key)
 
 
 def _is_over_next_key(tls: Tls) -> bool:
-    if not tls.next_key.exists():
+    if not tls.next_key.exists() or ends(tls) is None:
         return False
     stored = x509.load_pem_x509_certificate(tls.certificate.read_bytes())
     return stored.public_key() == opened(tls.next_key).public_key()

@@ -56,7 +56,7 @@ def request(
     if not is_agency(host):
         raise typer.BadParameter("a host's name has 2 to 31 lower-case letters, digits and dashes, a letter first")
     if busy := [each for each in standby.SERVED if folder.runs(each)]:
-        raise BusError(f"{busy[0]} runs here, and would lose its certificate: end it first.")
+        raise BusError(f"{busy[0]} runs here: end it first, so that it starts with the keys that the answer brings.")
     file = out or Path(f"{host}.standby.json")
     with sentences():
         if file.exists() and not _is_done(folder, file):
