@@ -21,7 +21,7 @@ from nrmbus.directory import (
 from nrmbus.directory.admission import Newcomer, admit, read_directory
 from nrmbus.directory.commands import publish, sign_head
 from nrmbus.directory.heads import is_due, is_stale, utc_time
-from nrmbus.directory.operator import Admitter
+from nrmbus.directory.operator import Admitter, Identity
 from nrmbus.wire.names import AUDITOR, TEST_AGENCIES
 
 pytestmark = pytest.mark.broker
@@ -106,6 +106,24 @@ async def test_an_auditor_who_joined_from_elsewhere_is_not_replaced(broker: Brok
     assert not folder.service(AUDITOR).exists()
     folder.audit(elsewhere=True)
     assert await admit(folder, {}, NOW) == ()
+
+
+async def test_an_announced_agency_that_joined_elsewhere_gets_no_desk(broker: Broker, tmp_path: Path) -> None:
+    """Given a start that failed over one line of its list, and an agency of another line that then joined from its own machine, when the bus starts without a list, then that agency has no desk here."""
+    folder = broker.fresh_bus(agencies=("ngo-a",))
+    await admit(folder, {"ngo-a": Newcomer("ngo_outreach")}, NOW)
+    before = folder.agencies()
+    with pytest.raises(DirectoryError, match="role_changed"):
+        await admit(folder, {"ngo-a": Newcomer("vac"), "shelter-x": Newcomer("shelter_state")}, NOW)
+    elsewhere = Identity.at(tmp_path, "shelter-x")
+    entry = Operator(folder.path).entry(await read_directory(folder), elsewhere, "shelter_state", NOW)
+    assert entry is not None
+    await publish(folder, [entry])
+
+    assert await admit(folder, {}, NOW) == ()
+
+    assert folder.agencies() == before
+    assert not folder.agency("shelter-x").admitting_json.exists()
 
 
 async def test_a_directory_without_fresh_heads_is_stale(broker: Broker) -> None:

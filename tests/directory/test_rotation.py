@@ -128,6 +128,18 @@ async def test_a_second_signature_of_the_same_moment_is_said_not_to_count(bus: B
     assert await answer(bus) == (ENTERED,)
 
 
+async def test_an_admitter_who_signs_twice_at_once_is_one(bus: BusFolder) -> None:
+    """Given an admitter who gives the command twice before the operator has seen either, then one signature counts, and nobody is asked to sign again."""
+    await look(bus)
+    await answer(bus)
+    for _ in range(2):
+        await signed(bus, "ngo-a", A)
+
+    assert await answer(bus) == (WAITS,)
+    await signed(bus, "ngo-a", B)
+    assert await answer(bus) == (ENTERED,)
+
+
 @pytest.mark.slow
 async def test_an_admitter_signs_from_another_agency_s_place(bus: BusFolder) -> None:
     """A signed request counts by its signatures, whichever topic it came in."""

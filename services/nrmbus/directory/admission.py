@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
+from nrmbus.bus.agency_folder import AgencyFolder
 from nrmbus.bus.async_lock import locked_meanwhile
 from nrmbus.bus.errors import NoBus
 from nrmbus.bus.folder import BusFolder
@@ -21,7 +22,7 @@ from nrmbus.bus.replicas import parted
 from nrmbus.directory.directory import Directory
 from nrmbus.directory.entry import Contact
 from nrmbus.directory.errors import DirectoryError
-from nrmbus.directory.fold import RUNNING, SERVICES, WARNED
+from nrmbus.directory.fold import RUNNING, SERVICES, WARNED, Kids
 from nrmbus.directory.heads import is_due, utc_time
 from nrmbus.directory.operator import Identity, LogIdentity, Operator, operator_key
 from nrmbus.directory.reader import DirectoryReader
@@ -145,14 +146,25 @@ def _announce(folder: BusFolder, newcomers: Mapping[str, Newcomer]) -> None:
 
 
 def _start_desks(folder: BusFolder, directory: Directory) -> None:
-    """Have the desk of each announced agency start whose entry *directory* has, this start's and those of one that was cut."""
+    """Have the desk of each announced agency start whose entry *directory* has, this start's and those of one that was cut.
+
+    An agency that has joined from another machine since is announced here no longer: its keys are there.
+    """
     for path in sorted((folder.path / "agencies").glob("*/.admitting.json")):
         home = folder.agency(path.parent.name)
         entry = directory.entries.get(home.id)
         if home.agency_json.exists():
             path.unlink()
         elif entry is not None and entry.role == json.loads(path.read_bytes())["role"]:
-            path.rename(home.agency_json)
+            if _has_keys_of(home, directory.kids(entry)):
+                path.rename(home.agency_json)
+            else:
+                path.unlink()
+
+
+def _has_keys_of(home: AgencyFolder, kids: Kids) -> bool:
+    # `Identity.at` would make keys where there are none.
+    return (home.keys / "signing.seed").exists() and kids.signing in Identity.at(home.path, home.id).kids
 
 
 def withdraw(folder: BusFolder, directory: Directory) -> None:

@@ -179,12 +179,18 @@ async def _changed(
             elif count > _waiting(directory, waits.get(owner)):
                 waits[owner] = record
                 yield Outcome(owner, done="waiting"), Answer(agency=owner, record=record)
-            elif count and record != waits.get(owner):  # each signed a challenge of their own: nobody can join the two
+            elif count and _signers(record) != _signers(waits[owner]):
+                # Each admitter signed a challenge of their own, and nobody can join the two.
                 yield Outcome(owner, done="twice"), None
         except DirectoryError as error:
             yield Outcome(agency, error.code), None
         except (BusError, KafkaError):  # what is complete stays there for the next pass
             yield Outcome(agency, "not_available"), None
+
+
+def _signers(record: str) -> frozenset[str]:
+    """Return the kids of the admitters who have signed the request in *record*."""
+    return frozenset(each.keyid for each in Request.parsed(record.encode()).entry.admitted)
 
 
 def _waiting(directory: Directory, record: str | None) -> int:
