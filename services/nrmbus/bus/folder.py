@@ -498,17 +498,21 @@ class BusFolder:
         try:
             fcntl.flock(descriptor, how | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise FolderHeld(self._holder(descriptor, what)) from None
+            raise FolderHeld(self._held_by(descriptor, what)) from None
 
     def _sign(self, descriptor: int) -> None:
-        """Write for `_holder` which process holds the lock."""
+        """Write for `_held_by` which process holds the lock."""
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, json.dumps({"pid": os.getpid(), "since": utc_now()}).encode(), 0)
 
-    def _holder(self, descriptor: int, what: str) -> str:
+    def _held_by(self, descriptor: int, what: str) -> str:
+        """Return the sentence about *what* and the process that holds the lock on *descriptor*."""
         try:
             holder = json.loads(os.pread(descriptor, 1024, 0))
-            who = f"process {holder['pid']} since {holder['since']}: end it with kill {holder['pid']}"
+            who = f"process {holder['pid']} since {holder['since']}"
+            end = f"end it with kill {holder['pid']}"
         except (ValueError, KeyError):  # the holder is about to write its pid
-            who = "a process that has just started: wait for it"
-        return f"{what} in {self.path} is held by {who}, or choose another folder with --data DIR."
+            who, end = "a process that has just started", "wait for it"
+        if self._is_locked("idle"):  # nobody may kill a process that has replaced half of the files
+            return f"The files in {self.path} are being restored, sealed or upgraded by {who}: wait until it has ended."
+        return f"{what} in {self.path} is held by {who}: {end}, or choose another folder with --data DIR."
