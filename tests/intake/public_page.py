@@ -117,6 +117,7 @@ def here(home: Path, address: str = "192.0.2.7", store: IntakeStore | None = Non
     time = [1000.0]
     slips = Slips(lambda: time[0])
     chosen = PublicSettings.parse(SETTING | settings, Path("agency.json")) if settings else SETTINGS
+    kept.keep(chosen.keep_days)
     site = PublicSite(chosen, kept, HOTLINE, slips=slips, gate=Gate(slips, lambda: time[0]))
     app = served(chosen, kept, HOTLINE, site)
     transport = httpx.ASGITransport(app=app, client=(address, 50000), raise_app_exceptions=True)

@@ -320,6 +320,86 @@ def test_a_file_of_an_earlier_release_counts_from_the_desks_last_look(tmp_path: 
     assert store.expire(NOW + timedelta(days=91)) == 0
 
 
+def test_a_shorter_setting_shortens_no_days_that_a_person_was_told(tmp_path: Path) -> None:
+    """Given a message that was written under 90 days, when the page starts again with 14 and the hotline reads and answers, then the message stays for 90 days after that visit."""
+    store = opened(tmp_path)
+    store.keep(90)
+    take(store, holder())
+    assert days_pass(store, 20) == 0
+    store.keep(14)
+    assert days_pass(store, 20, NOW + timedelta(days=20)) == 0
+    read = NOW + timedelta(days=40)
+
+    store.mark_read(1, read, last=newest(store, 1))
+
+    thread = store.thread(1)
+    assert thread is not None
+    assert thread.ends == read.replace(second=0) + timedelta(days=90)
+    assert days_pass(store, 90, read) == 0
+    assert days_pass(store, 1, read + timedelta(days=90)) == 1
+
+
+@pytest.mark.parametrize("visit", ["write", "come back"])
+def test_a_person_who_comes_back_is_told_the_days_of_the_setting_in_force(tmp_path: Path, visit: str) -> None:
+    """Given a message that was written under 90 days, when its holder visits the page under 14, then the message and the answer go after 14 days more."""
+    store = opened(tmp_path)
+    store.keep(90)
+    take(store, holder())
+    store.keep(14)
+
+    if visit == "write":
+        take(store, holder(), ID[:-1] + "2")
+    else:
+        store.found(holder().ref, now=NOW)
+
+    assert days_pass(store, 14) == 0
+    assert days_pass(store, 1, NOW + timedelta(days=14)) == 1
+
+
+def test_a_clock_ahead_ages_each_message_by_a_tenth_of_its_own_days(tmp_path: Path) -> None:
+    """Given one message of 5 days under a setting of 90, when a clock is ahead once, then the message ages by half a day."""
+    store = opened(tmp_path)
+    store.keep(5)
+    take(store, holder())
+    store.keep(90)
+
+    store.expire(NOW)
+    store.expire(NOW + timedelta(days=3650))
+
+    thread = store.thread(1)
+    assert thread is not None
+    assert thread.ends == (NOW + timedelta(days=3650)).replace(second=0) + timedelta(days=4, hours=12)
+
+
+def test_messages_of_an_earlier_release_keep_the_days_that_were_set_then(tmp_path: Path) -> None:
+    """Given a file whose threads have no days of their own, when the page starts with fewer days, then the earlier number holds for what was written before, also by an earlier release that came back meanwhile."""
+    store = opened(tmp_path)
+    store.keep(90)
+    take(store, holder())
+    store._db.execute("ALTER TABLE threads DROP COLUMN keep_days")
+    store.close()
+
+    store = IntakeStore(tmp_path)
+    store._db.execute(
+        "INSERT INTO threads (ref, public, opened, touched, danger) SELECT 'x', public, opened, touched, danger FROM threads"
+    )
+    store.keep(14)
+
+    assert store._all("SELECT DISTINCT keep_days FROM threads") == [(90,)]
+
+
+def test_a_message_of_an_earlier_release_in_a_new_file_keeps_the_larger_days(tmp_path: Path) -> None:
+    """Given a file of this release, when an earlier one stores a message without days, then the page at its next start gives it the larger of the earlier and the new number."""
+    store = opened(tmp_path)
+    store.keep(90)
+    take(store, holder())
+    store._db.execute("UPDATE threads SET keep_days = NULL")
+
+    store.keep(14)
+
+    assert [each.keep_days for each in store.threads()] == [90]
+
+
 def test_messages_follow_the_hotline_to_its_next_key(tmp_path: Path) -> None:
     """After the earlier key is destroyed, the hotline reads with the next one, and the person reads her answer."""
     store, next_key = opened(tmp_path), SealingKey(b"\x23" * 32)

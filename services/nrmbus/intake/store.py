@@ -46,7 +46,8 @@ CREATE TABLE IF NOT EXISTS threads (
     opened TEXT NOT NULL,
     touched TEXT NOT NULL,
     danger INTEGER NOT NULL,
-    closed TEXT
+    closed TEXT,
+    keep_days INTEGER
 );
 CREATE TABLE IF NOT EXISTS messages (
     row INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -113,7 +114,14 @@ class Thread:
     touched: datetime
     danger: bool
     closed: datetime | None
+    keep_days: int | None = None
+    """Days without anybody after which it is deleted, as its holder was told at her last visit."""
     messages: tuple[Message, ...] = ()
+
+    @property
+    def ends(self) -> datetime | None:
+        """Return when it is deleted if nobody comes; None if the public page has set no days yet."""
+        return None if self.keep_days is None else self.touched + timedelta(days=self.keep_days)
 
     @property
     def state(self) -> State:
@@ -166,6 +174,11 @@ class IntakeStore:
             # in the file of an earlier release the desk's last look is the newest time
             tx.execute("INSERT INTO clock (at) SELECT seen FROM about WHERE seen IS NOT NULL"
                        " AND NOT EXISTS (SELECT 1 FROM clock)")  # fmt: skip
+            if not any(name == "keep_days" for _, name, *_ in tx.execute("PRAGMA table_info(threads)").fetchall()):
+                # in the file of an earlier release, the days of its threads; a default changes no row of a full file
+                (days,) = tx.execute("SELECT keep_days FROM about").fetchone()
+                default = "NULL" if days is None else str(int(days))
+                tx.execute(f"ALTER TABLE threads ADD COLUMN keep_days INTEGER DEFAULT {default}")
         self.salt: Final = bytes(self._db.execute("SELECT salt FROM about").fetchone()[0])
 
     @classmethod
@@ -228,14 +241,14 @@ class IntakeStore:
         """
         with self._writing() as tx:
             at = _in_step(tx, now)
-            (public,) = tx.execute("SELECT public FROM about").fetchone()
+            public, days = tx.execute("SELECT public, keep_days FROM about").fetchone()
             if public is None:
                 raise NoKey
             tx.execute(
-                "INSERT INTO threads (ref, public, opened, touched, danger) VALUES (?, ?, ?, ?, ?)"
+                "INSERT INTO threads (ref, public, opened, touched, danger, keep_days) VALUES (?, ?, ?, ?, ?, ?)"
                 " ON CONFLICT (ref) DO UPDATE SET touched = excluded.touched, closed = NULL,"
-                " danger = max(danger, excluded.danger)",
-                (holder.ref, holder.key.public, at, at, danger),
+                " danger = max(danger, excluded.danger), keep_days = excluded.keep_days",
+                (holder.ref, holder.key.public, at, at, danger, days),
             )
             (number,) = tx.execute("SELECT number FROM threads WHERE ref = ?", (holder.ref,)).fetchone()
             (count,) = tx.execute("SELECT count(*) FROM messages WHERE thread = ?", (number,)).fetchone()
@@ -250,7 +263,8 @@ class IntakeStore:
     def found(self, ref: str, *, now: datetime) -> Thread | None:
         """Return the messages of a code's reference, and note that its holder was here; None if there are none."""
         with suppress(StoreFull), self._writing() as tx:  # an answer can be read when the disk is full, too
-            tx.execute("UPDATE threads SET touched = ? WHERE ref = ?", (_in_step(tx, now), ref))
+            tx.execute("UPDATE threads SET touched = ?, keep_days = (SELECT keep_days FROM about) WHERE ref = ?",
+                       (_in_step(tx, now), ref))  # fmt: skip
         rows = self._all("SELECT number FROM threads WHERE ref = ?", ref)
         return self.thread(rows[0][0]) if rows else None
 
@@ -296,7 +310,7 @@ class IntakeStore:
         found: dict[int, list[Message]] = {}
         for row in self._all("SELECT thread, row, id, at, who, x'', read FROM messages ORDER BY row"):
             found.setdefault(row[0], []).append(_message(row[1:]))
-        rows = self._all("SELECT number, ref, public, opened, touched, danger, closed FROM threads")
+        rows = self._all("SELECT number, ref, public, opened, touched, danger, closed, keep_days FROM threads")
         order = {"new": 0, "waiting": 0, "answered": 1, "closed": 2}
         every = [_thread(row, found.get(row[0], [])) for row in rows]
         return sorted(every, key=lambda each: (order[each.state], not each.danger, each.waits_since, each.number))
@@ -304,7 +318,8 @@ class IntakeStore:
     def thread(self, number: int) -> Thread | None:
         """Return one thread with its letters; None if it does not exist any more."""
         rows = self._all(
-            "SELECT number, ref, public, opened, touched, danger, closed FROM threads WHERE number = ?", number
+            "SELECT number, ref, public, opened, touched, danger, closed, keep_days FROM threads WHERE number = ?",
+            number,
         )
         letters = self._all("SELECT row, id, at, who, letter, read FROM messages WHERE thread = ? ORDER BY row", number)
         return _thread(rows[0], [_message(each) for each in letters]) if rows else None
@@ -377,31 +392,28 @@ class IntakeStore:
 
     # -- both --------------------------------------------------------------------------------------------------------
 
-    @property
-    def keep_days(self) -> int | None:
-        """Return the days after which a thread without anybody is deleted; None before the public page has set them."""
-        ((days,),) = self._all("SELECT keep_days FROM about")
-        return int(days) if days is not None else None
-
     def keep(self, days: int) -> None:
-        """Delete a thread *days* days after anybody was there last."""
+        """Let the public page promise *days* days from now on. A thread keeps its own until its holder comes and is told these."""
         with self._writing() as tx:
+            # an earlier release of the page left out the days of a thread, which were those in force
+            tx.execute("UPDATE threads SET keep_days = (SELECT max(?, coalesce(keep_days, 0)) FROM about)"
+                       " WHERE keep_days IS NULL", (days,))  # fmt: skip
             tx.execute("UPDATE about SET keep_days = ?", (days,))
 
     def expire(self, now: datetime) -> int:
-        """Delete each thread where nobody has been for `keep_days`; return how many.
+        """Delete each thread where nobody has been for its `keep_days`; return how many.
 
         A pause between two uses of the file counts as `MOST_AT_ONCE` at most, or as a tenth of the days if that is less: a
         wrong clock deletes nothing that was not nearly due, and a machine that was off for longer deletes that much later.
         What was deleted while somebody read leaves the disk now, whoever deleted it, or at a later call.
         """
-        days = self.keep_days
         gone = 0
-        if days is not None:
-            before = _written(now - timedelta(days=days))
-            with self._writing() as tx:
-                _in_step(tx, now)
-                gone = tx.execute("DELETE FROM threads WHERE touched < ?", (before,)).rowcount
+        with self._writing() as tx:
+            _in_step(tx, now)
+            promised = tx.execute("SELECT DISTINCT keep_days FROM threads WHERE keep_days IS NOT NULL").fetchall()
+            for (days,) in promised:
+                before = _written(now - timedelta(days=days))
+                gone += tx.execute("DELETE FROM threads WHERE keep_days = ? AND touched < ?", (days, before)).rowcount
         self._off_the_disk(0)
         return gone
 
@@ -447,12 +459,11 @@ def _in_step(tx: sqlite3.Connection, now: datetime) -> str:
     if last is None:
         tx.execute("INSERT INTO clock (at) VALUES (?)", (at,))
     elif last[0] != at:
-        (days,) = tx.execute("SELECT keep_days FROM about").fetchone()
-        most = MOST_AT_ONCE if days is None else min(MOST_AT_ONCE, timedelta(days=days) / 10)
         passed = _read(at) - _read(last[0])
-        if abs(passed) > most:
-            moved = passed - most if passed > most else passed
-            for number, touched in tx.execute("SELECT number, touched FROM threads").fetchall():
+        for number, touched, days in tx.execute("SELECT number, touched, keep_days FROM threads").fetchall():
+            most = MOST_AT_ONCE if days is None else min(MOST_AT_ONCE, timedelta(days=days) / 10)
+            if abs(passed) > most:
+                moved = passed - most if passed > most else passed
                 tx.execute(
                     "UPDATE threads SET touched = ? WHERE number = ?", (_written(_read(touched) + moved), number)
                 )
@@ -473,6 +484,6 @@ def _message(row: Any) -> Message:
 
 
 def _thread(row: Any, messages: list[Message]) -> Thread:
-    number, ref, public, opened, touched, danger, closed = row
+    number, ref, public, opened, touched, danger, closed, days = row
     ended = _read(closed) if closed else None
-    return Thread(number, ref, bytes(public), _read(opened), _read(touched), bool(danger), ended, tuple(messages))
+    return Thread(number, ref, bytes(public), _read(opened), _read(touched), bool(danger), ended, days, tuple(messages))

@@ -253,7 +253,7 @@ class PublicSite:
         values = {
             "thread": thread, "said": self._opened(holder, thread), "told": told, "problem": problem, "text": text,
             "most": MOST_CHARACTERS, "let_in": self._slips.seal("pass", holder.raw), "slip": slip or self._slips.seal("write"),
-            "until": thread.touched + timedelta(days=self._settings.keep_days), "keeps": "more", **await self._readers(),
+            "until": thread.ends, "keeps": "more", **await self._readers(),
         }  # fmt: skip
         return self._page(t, "conversation.html.j2", "answer", has_errors=bool(problem), **values)
 

@@ -2,7 +2,6 @@
 
 import sqlite3
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -75,22 +74,22 @@ def _kept(handler: Callable[[Visit], Awaitable[Response]]) -> Callable[[Visit], 
 async def listed(visit: Visit) -> Response:
     """List what came in: what waits for the hotline, then what was answered, then what is closed."""
     home = home_of(visit)
-    found, days = await intake.in_store(home, lambda store: (store.threads(), store.keep_days))
+    found = await intake.in_store(home, IntakeStore.threads)
     groups = [
         (visit.t("Waits for you", ctx="messages"), [each for each in found if each.state in ("new", "waiting")]),
         (visit.t("Answered", ctx="messages"), [each for each in found if each.state == "answered"]),
         (visit.t("Closed", ctx="messages"), [each for each in found if each.state == "closed"]),
     ]
-    shown = [(title, len(threads), [_row(each, days) for each in threads[:MOST_ROWS]]) for title, threads in groups]
+    shown = [(title, len(threads), [_row(each) for each in threads[:MOST_ROWS]]) for title, threads in groups]
     return visit.page(
         "intake/list.html.j2", title=visit.t("Messages without a name"), groups=shown, total=len(found), most=MOST_ROWS
     )
 
 
-def _row(thread: Thread, days: int | None) -> dict[str, Any]:
+def _row(thread: Thread) -> dict[str, Any]:
     return {
         "number": thread.number, "state": thread.state, "danger": thread.danger, "since": thread.waits_since,
-        "count": len(thread.messages), "ends": thread.touched + timedelta(days=days) if days else None,
+        "count": len(thread.messages), "ends": thread.ends,
     }  # fmt: skip
 
 
@@ -106,12 +105,12 @@ def _number(visit: Visit) -> int:
 async def closed(visit: Visit) -> Response:
     """Show of a thread what the file has in the clear, and who has opened it."""
     home, number = home_of(visit), _number(visit)
-    thread, days = await intake.in_store(home, lambda store: (store.thread(number), store.keep_days))
+    thread = await intake.in_store(home, lambda store: store.thread(number))
     if thread is None:
         raise NotFound
     readers = [(times.read(at), who) for at, who in intake.readers(visit.door.seat, thread)]
     return visit.page(
-        "intake/closed.html.j2", title=visit.t("Message {number}", number=number), thread=thread, row=_row(thread, days),
+        "intake/closed.html.j2", title=visit.t("Message {number}", number=number), thread=thread, row=_row(thread),
         readers=readers,
     )  # fmt: skip
 
