@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from agencies import BUS
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.store.address import Address
+from nrmbus.desk.store.ledger import Ledger
 from nrmbus.desk.store.place import run
 from patience import interruptible
 
@@ -35,6 +37,25 @@ def test_a_misspelt_port_is_an_unfit_address(port: str) -> None:
     assert caught.value.code == "ledger_unfit"
     right = "postgresql://nrm@127.0.0.1:5433/ledger"
     assert Address.parse(right).url == right
+
+
+@pytest.mark.parametrize("member", ["sslrootcert", "sslcert", "sslkey", "passfile"])
+def test_a_file_in_an_address_has_an_absolute_path(member: str) -> None:
+    """Given a relative path, which is another file for each folder that the desk is started in, then the address is unfit."""
+    with pytest.raises(DeskError, match="ledger_unfit"):
+        Address.parse(f"postgresql://nrm@127.0.0.1/ledger?sslmode=verify-full&{member}=ca.pem")
+
+    right = f"postgresql://nrm@127.0.0.1/ledger?sslmode=verify-full&{member}=/etc/ssl/ca.pem"
+    assert Address.parse(right).url == right
+
+
+@pytest.mark.parametrize("slip", ["nrm@127.0.0.1:1/ledger?sslmode=requir", "nrm@db..example.org/ledger"])
+def test_an_address_with_a_slip_is_not_waited_for(slip: str) -> None:
+    """Given a member or a host that can never be right, when the ledger is opened, then the address is unfit and no server is away."""
+    place = Address.parse(f"postgresql://{slip}")
+
+    with pytest.raises(DeskError, match="ledger_unfit"):
+        run(Ledger.open(place, bus=BUS, agency="vac", patience=0.0), place)
 
 
 def test_an_error_in_the_moment_of_ctrl_c_is_no_other_end(tmp_path: Path) -> None:

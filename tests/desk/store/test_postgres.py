@@ -300,6 +300,7 @@ def test_each_table_of_cases_and_each_with_bytes_is_cleaned_or_has_a_reason() ->
     "url",
     [
         "postgresql://vac:CANARY-secret@db/ledgers", "postgresql://vac@db/ledgers?password=CANARY-secret",
+        "postgresql://vac@db/ledgers?sslpassword=CANARY-secret",
         "postgresql://vac@db", "sqlite:///ledger.sqlite", 5, "postgresql://[CANARY/ledgers",
     ],
 )  # fmt: skip

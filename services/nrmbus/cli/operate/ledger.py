@@ -71,7 +71,7 @@ def _address(to: str) -> Address:
     except DeskError:
         raise BusError(
             f"Nothing was copied. --to is `{FILE}`, or the address of a PostgreSQL database without a password: "
-            "postgresql://USER@HOST/DATABASE. The password stands in the file that PGPASSFILE names."
+            "postgresql://USER@HOST/DATABASE, with paths from / on. The password stands in the file that PGPASSFILE names."
         ) from None
 
 
@@ -79,7 +79,7 @@ def _reason(error: DeskError, source: Place | None, target: Place) -> str:
     """Return why a copy failed: the sentences about a running desk know `agency.json` alone, and not the option."""
     if not isinstance(target, Address) or source is None:
         return error.sentence
-    if error.code in ("ledger_away", "ledger_driver_missing"):
+    if error.code in ("ledger_away", "ledger_driver_missing", "ledger_unfit"):
         named = "--to" if isinstance(source, Path) else "--to and `ledger` in agency.json"
         return error.sentence.replace("`ledger` in agency.json", named)
     return error.detail if error.code == "ledger_held" else error.sentence

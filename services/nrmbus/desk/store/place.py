@@ -58,7 +58,7 @@ def place_of(home: AgencyFolder) -> Place:
 
     Raises:
         NoBus: ``agency.json`` cannot be read.
-        DeskError: ``ledger_unfit`` if ``ledger`` is no address of a PostgreSQL database, or has a password in it.
+        DeskError: ``ledger_unfit`` if ``ledger`` is no address of a PostgreSQL database, or has a password or a relative path in it.
     """
     found = home.settings.ledger
     return home.ledger if found is None else Address.parse(found)

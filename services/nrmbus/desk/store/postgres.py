@@ -52,6 +52,8 @@ _HOLDER: Final = text(
 )
 _PUT_OUT: Final = text("SELECT pg_terminate_backend(:pid)")
 _AWAY: Final = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+_UNFIT: Final = (asyncpg.ClientConfigurationError, UnicodeError)
+"""Errors of an address that no server will ever answer at: a member with a slip, a host that cannot be a name."""
 
 
 REWRITTEN: Final = (
@@ -65,6 +67,7 @@ _CLEANING: Final = (*(f"VACUUM (FULL) {each}" for each in REWRITTEN), *(f"VACUUM
 
 
 async def _connect(address: Address, name: str, *, answer: float | None = None, **settings: str) -> Any:
+    """Connect to the server at *address*. Raises DeskError ``ledger_unfit``, and OperationalError if the server is away."""
     try:
         return await asyncpg.connect(
             address.url,
@@ -72,6 +75,10 @@ async def _connect(address: Address, name: str, *, answer: float | None = None, 
             command_timeout=answer,
             server_settings={**_SETTINGS, **settings, "application_name": name[:63]},
         )
+    except UnicodeDecodeError as error:  # a server that words its refusal in another encoding
+        raise OperationalError(None, None, error) from None
+    except _UNFIT:
+        raise DeskError("ledger_unfit") from None
     except _AWAY as error:
         raise OperationalError(None, None, error) from None
 
@@ -115,7 +122,8 @@ class Postgres:
         *puts_out* ends the connection of the desk that has the lock.
 
         Raises:
-            DeskError: ``ledger_away`` if the server does not answer or refuses, ``ledger_held`` if another desk has the lock.
+            DeskError: ``ledger_away`` if the server does not answer or refuses, ``ledger_held`` if another desk has the lock,
+                ``ledger_unfit`` if no server can be asked at the address.
         """
         name = f"nrmbus {agency} {socket.gethostname()} {os.getpid()}"
         self._writing = _engine(self._address, name, poolclass=NullPool)
