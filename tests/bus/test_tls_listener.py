@@ -1,6 +1,8 @@
 """Other machines reach a door by TLS alone, and whoever is slow or floods it keeps nobody out."""
 
 import asyncio
+import errno
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -368,3 +370,25 @@ async def test_an_address_that_is_taken_is_said_to_be_so(tmp_path: Path) -> None
     with pytest.raises(BusError, match="another program has port"):
         TlsListener(listen(port=first.socket.getsockname()[1]), tmp_path, "ngo-a")
     first.socket.close()
+
+
+def test_a_port_that_the_account_may_not_have_is_said_to_be_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given an account without the right to port 443, then the sentence names this port, who was not started, and the setting."""
+
+    class Refusing(socket.socket):
+        def bind(self, address: object) -> None:
+            raise PermissionError(errno.EACCES, f"Permission denied: {address}")
+
+    chain, key, _ = certified(tmp_path, "page")
+    asked = {"address": "0.0.0.0", "port": 443, "certificate": str(chain), "key": str(key)}  # noqa: S104 - not bound
+    page = Listen.parse(asked, WHERE, who="The public page", member="public.listen")
+    assert page is not None
+    monkeypatch.setattr(socket, "socket", Refusing)
+
+    with pytest.raises(
+        BusError, match=r"^The public page was not started: this account may not listen on port 443\."
+    ) as no:
+        TlsListener(page, tmp_path, "hotline")
+
+    assert "`public.listen`" in str(no.value)
+    assert "firewall" in str(no.value)

@@ -135,6 +135,15 @@ def test_the_supervisor_starts_it_for_an_agency_that_says_so(tmp_path: Path) -> 
     assert told == {"hotline": (22).to_bytes(4) + b"a passphrase of twelve", name: bytes(4)}
 
 
+@pytest.mark.parametrize("listen", [{"port": "x"}, {"address": "127.0.0.1", "port": 8443}])
+def test_a_slip_in_the_pages_address_is_named_as_the_pages(listen: dict[str, object]) -> None:
+    """Given a desk with a `listen` of its own, when that of the page has a slip, then the sentence names the page's."""
+    with pytest.raises(BusError, match=r"`public\.listen`") as wrong:
+        PublicSettings.parse(SETTING | {"listen": listen}, Path("agency.json"))
+
+    assert "The desk" not in str(wrong.value)
+
+
 @pytest.mark.parametrize(
     ("member", "value"),
     [

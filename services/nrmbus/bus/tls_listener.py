@@ -51,10 +51,13 @@ class Listen:
     """Authorities of the clients; if set, each client needs a certificate, besides its token."""
     tls: str = "1.3"
     """Oldest version that is spoken."""
+    who: str = "The desk"
+    member: str = "listen"
+    """Who listens, and the setting that says where, for the sentences of an error."""
 
     @classmethod
-    def parse(cls, found: Any, where: Path) -> "Listen | None":
-        """Return the setting `listen` of the file *where*; None if nothing is set.
+    def parse(cls, found: Any, where: Path, *, who: str = "The desk", member: str = "listen") -> "Listen | None":
+        """Return the setting *member* of the file *where*, by which *who* listens; None if nothing is set.
 
         Raises:
             BusError: the setting is wrong, or has nothing to make a certificate from.
@@ -64,16 +67,16 @@ class Listen:
         wrong = _wrong_member(found)
         if wrong is not None:
             raise BusError(
-                f"`listen` in {where} is wrong at `{wrong}`: write"
+                f"`{member}` in {where} is wrong at `{wrong}`: write"
                 ' {"address": "10.1.2.3", "port": 8443, "names": ["desk.example.org"]}, or see the page of the desk.'
             )
         members: dict[str, Any] = {**found, "names": tuple(found.get("names", ()))}
         members |= {each: Path(found[each]).expanduser() for each in ("certificate", "key", "clients") if each in found}
-        asked = cls(**members)
+        asked = cls(**members, who=who, member=member)
         if asked.certificate is None and not asked.names:
             raise BusError(
-                f"The desk was not started: without TLS it listens on this machine alone. Give `certificate` and `key` in "
-                f"`listen` of {where}, or `names` for a certificate of the desk's own authority."
+                f"{who} was not started: without TLS it listens on this machine alone. Give `certificate` and `key` in "
+                f"`{member}` of {where}, or for a desk `names` for a certificate of its own authority."
             )
         return asked
 
@@ -126,7 +129,7 @@ class TlsListener:
         """Bind the address, and read the certificate, or have the door's own authority in *home* certify one for *name*.
 
         Raises:
-            BusError: the certificate cannot be used, or another program has the port.
+            BusError: the certificate cannot be used, another program has the port, or this account may not listen on it.
             KeysSealed: nothing given opens the authority's key, or the key is damaged.
         """
         self._listen = listen
@@ -196,8 +199,8 @@ class TlsListener:
                 context.verify_mode = ssl.CERT_REQUIRED
         except (OSError, ssl.SSLError):
             raise BusError(
-                "The desk was not started: `certificate`, `key` or `clients` in `listen` of its agency.json cannot be used. "
-                "Check that the files are there, in PEM, without a passphrase, and belong together."
+                f"{self._listen.who} was not started: `certificate`, `key` or `clients` in `{self._listen.member}` of its "
+                "agency.json cannot be used. Check that the files are there, in PEM, without a passphrase, and belong together."
             ) from None
         return context
 
@@ -297,10 +300,16 @@ def _bound(listen: Listen) -> socket.socket:
     try:
         found.bind((listen.address, listen.port))
         found.listen()  # at once, as the door on this machine does (`http_server`): a port that is only bound can be taken
+    except PermissionError:
+        found.close()
+        raise BusError(
+            f"{listen.who} was not started: this account may not listen on port {listen.port}. Give `{listen.member}` in its "
+            f"agency.json a port above 1023, and have the firewall pass port {listen.port} on to it."
+        ) from None
     except OSError:
         found.close()
         raise BusError(
-            f"The desk was not started: this machine does not have the address {listen.address}, or another program has port "
-            f"{listen.port} there. Correct `listen` in its agency.json, or end that program."
+            f"{listen.who} was not started: this machine does not have the address {listen.address}, or another program has "
+            f"port {listen.port} there. Correct `{listen.member}` in its agency.json, or end that program."
         ) from None
     return found

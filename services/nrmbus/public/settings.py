@@ -93,11 +93,9 @@ class PublicSettings:
                 ' {"name": {"az": "…", "en": "…", "ru": "…"}, "run_by": "ngo", "phone": "…"}, or see the page of public.'
             )
         lines = tuple(Line(each["number"], each["name"]) for each in found.get("lines", ()))
-        listen = Listen.parse(found.get("listen"), where)
+        listen = Listen.parse(found.get("listen"), where, who="The public page", member="public.listen")
         if listen is not None and listen.certificate is None:
-            raise BusError(
-                f"`listen` of `public` in {where} has no `certificate`: browsers know no authority of a desk."
-            )
+            raise BusError(f"`public.listen` in {where} has no `certificate`: browsers know no authority of a desk.")
         if listen is not None and listen.has_here(found.get("port")):
             raise BusError(
                 f"`port` and `listen.port` of `public` in {where} are one port of this machine: write another number for"
