@@ -92,3 +92,19 @@ def test_a_desk_that_may_not_listen_for_others_is_not_started(tmp_path: Path) ->
         app.main(folder, "ngo-a")
 
     assert not home.door.exists()
+
+
+def test_a_desk_names_what_it_does_not_read_of_its_settings_and_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a slip in the name of a setting, then the start says which names are read, and goes on: an earlier release may have come back."""
+    folder, told, started = BusFolder(tmp_path), list[str](), list[str]()
+    folder.create(bootstrap="127.0.0.1:1", tls=False)
+    write_json(folder.agency("ngo-a").agency_json, {"agency": "ngo-a", "smpt": {"host": "mail.example.org"}})
+    monkeypatch.setattr(app, "_until_it_ends", lambda *_: started.append("it runs"))
+
+    app.main(folder, "ngo-a", told.append)
+
+    assert started == ["it runs"]
+    assert ["a member that this release does not read" in each and "smtp" in each for each in told] == [True]
+    assert "smpt" not in told[0]

@@ -44,6 +44,10 @@ class AgencySettings:
     """Receivers of webhooks beyond the public internet: `networks` that the desk may send to, `http_on_loopback` for tests, `ca` with the receivers' own authority, like `{"networks": ["10.1.0.0/16"], "ca": "/etc/ssl/agency.pem"}`; without it only public addresses by https."""
 
 
+MEMBERS: Final = ("agency", "role", "supervisor", *(each.name for each in fields(AgencySettings)))
+"""Names in ``agency.json``: who the agency is, and what is set for its desk and its public page."""
+
+
 @dataclass(frozen=True, slots=True)
 class AgencyFolder:
     """The folder of one agency's desk."""
@@ -81,13 +85,29 @@ class AgencyFolder:
         Raises:
             NoBus: the file cannot be read.
         """
+        found = self._set()
+        return AgencySettings(**{each.name: found[each.name] for each in fields(AgencySettings) if each.name in found})
+
+    @property
+    def unread(self) -> str | None:
+        """Return a sentence if ``agency.json`` has names that are none of `MEMBERS`, which it does not repeat; None otherwise.
+
+        Such a name stops no start, since an earlier release that came back finds settings of the later one.
+
+        Raises:
+            NoBus: the file cannot be read.
+        """
+        count = len(self._set().keys() - set(MEMBERS))
+        if not count:
+            return None
+        members = "a member" if count == 1 else f"{count} members"
+        return f"{self.agency_json} has {members} that this release does not read: the names are {', '.join(MEMBERS)}."
+
+    def _set(self) -> dict[str, Any]:
         try:
-            found = dict(json.loads(self.agency_json.read_bytes()))
-            return AgencySettings(
-                **{each.name: found[each.name] for each in fields(AgencySettings) if each.name in found}
-            )
+            return dict(json.loads(self.agency_json.read_bytes()))
         except FileNotFoundError:
-            return AgencySettings()
+            return {}
         except (ValueError, TypeError):
             raise NoBus(f"{self.agency_json} is not a JSON object: correct it, or restore it from a backup.") from None
 

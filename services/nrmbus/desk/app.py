@@ -167,6 +167,8 @@ def main(folder: BusFolder, agency: str, notify: Callable[[str], None] = lambda 
     home = folder.agency(agency).path
     telemetry.set_up(agency, home)
     own = folder.agency(agency)
+    if own.unread:
+        notify(own.unread)
     listen = Listen.parse(own.settings.listen, own.agency_json)
     beyond = TlsListener(listen, home, agency) if listen else None
     listening = Listening(home, port_of(own), beyond)

@@ -509,6 +509,21 @@ def test_a_desk_of_an_agencys_machine_that_does_not_run_is_found(folder: BusFold
         assert list(of_stopped(folder, ())) == []
 
 
+def test_a_slip_in_the_name_of_a_setting_is_found(folder: BusFolder) -> None:
+    """Given a setting of the mail server under a name that no release reads, then it is found, and the name is not repeated."""
+    home = folder.agency("ngo-a")
+    right = json.loads(home.agency_json.read_bytes()) | {"supervisor": "authority", "smtp": {}, "public": {}}
+    write_json(home.agency_json, right)
+    assert "setting_unread" not in codes(folder)
+
+    write_json(home.agency_json, right | {"CANARY": {"host": "mail.example.org"}, "Reader": "a-1"})
+
+    (found,) = [str(each) for each in folder_faults.findings(folder, NOW) if each.code == "setting_unread"]
+    assert "2 members" in found
+    assert "reader, port" in found
+    assert "CANARY" not in found
+
+
 def test_a_public_page_that_does_not_run_is_found(folder: BusFolder) -> None:
     """Given an agency with a public page on its own machine, then the stopped page is a fault with its command, unless the agency is closed."""
     (folder.keys / "operator.seed").rename(folder.keys / "operator.pub")

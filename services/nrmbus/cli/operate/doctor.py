@@ -114,8 +114,8 @@ def doctor(
 
     It asks every desk and service of this machine, and at the operator looks at every agency elsewhere. It finds who is not
     ready, silent or behind, files open to others, unprotected keys, expiring sealing keys and certificates, wrong clocks,
-    a stale directory or checkpoint, a full disk and records in quarantine. It changes nothing. Exit status: 1 if something
-    is wrong; notes do not count.
+    settings that nothing reads, a stale directory or checkpoint, a full disk and records in quarantine. It changes nothing.
+    Exit status: 1 if something is wrong; notes do not count.
     """
     folder = context.folder
     folder.settings  # noqa: B018 - raises where no bus was made

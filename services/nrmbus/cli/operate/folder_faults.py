@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from nrmbus.bus.agency_folder import BACKED_UP
+from nrmbus.bus.errors import NoBus
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.pki.certificate import ends
 from nrmbus.bus.reach import Tls
@@ -34,6 +35,7 @@ _PUBLIC: Final = frozenset({"operator.pub", "cert.pem", "ca.pem", "broker-ca.pem
 def findings(folder: BusFolder, now: datetime, closed: Collection[str] = ()) -> Iterator[Finding]:
     """Yield the findings from files, without asking the broker; *closed* agencies, suspended or retired, need no certificate."""
     yield from _permissions(folder)
+    yield from _settings(folder)
     yield from _keys(folder)
     yield from _certificates(folder, now, suspended(folder).union(closed))
     yield from _clocks_ahead(folder)
@@ -75,6 +77,18 @@ def _is_raw(key: Path) -> bool:
         return not keyfile.is_sealed(key)
     except FileNotFoundError:  # a running desk has destroyed it meanwhile
         return False
+
+
+def _settings(folder: BusFolder) -> Iterator[Finding]:
+    for agency in folder.agencies():
+        with suppress(NoBus):  # no JSON object: its desk does not start, and says so
+            if unread := folder.agency(agency).unread:
+                yield Finding(
+                    "setting_unread",
+                    unread,
+                    "A setting with a slip in its name does nothing.",
+                    "correct the name or remove the member, then start the desk again",
+                )
 
 
 def _keys(folder: BusFolder) -> Iterator[Finding]:
