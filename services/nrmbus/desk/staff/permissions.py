@@ -126,8 +126,21 @@ def _provider(found: Any) -> Provider | None:
         raise DeskError("staff_unfit")
     issuer, client, secret, only = (found.get(each) for each in ("issuer", "client_id", "secret_file", "only"))
     texts = all(isinstance(each, str) and each for each in (issuer, client))
-    if not texts or not str(issuer).startswith("https://") or not isinstance(secret, str | None):
+    if not texts or not _is_issuer(str(issuer)) or not isinstance(secret, str | None):
         raise DeskError("staff_unfit")
     if not isinstance(only, bool | None):
         raise DeskError("staff_unfit")
     return Provider(str(issuer), str(client), None if secret is None else Path(secret), bool(only))
+
+
+def _is_issuer(text: str) -> bool:
+    """Return whether *text* can be an issuer (OpenID Connect Discovery 2): by https, with a host, without query and fragment."""
+    from httpx import URL, InvalidURL  # noqa: PLC0415 - few agencies have a provider
+
+    try:
+        found = URL(text)
+    except (InvalidURL, ValueError):
+        return False
+    is_plain = not found.userinfo and not found.query and not found.fragment and not text.endswith(("?", "#"))
+    is_port = found.port is None or 0 < found.port < 65_536
+    return text.startswith("https://") and bool(found.host) and is_port and is_plain

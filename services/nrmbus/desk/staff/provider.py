@@ -36,7 +36,7 @@ SHARE: Final = Rate(3, 1 / 60)
 _MOST: Final = 2_000
 _LEEWAY_SECONDS: Final = 60
 _ALGORITHMS: Final = ("RS256", "PS256", "ES256", "EdDSA")
-_OUTSIDE: Final = (httpx.HTTPError, ValueError, KeyError, TypeError, OSError)
+_OUTSIDE: Final = (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError, OSError)
 
 
 class ProviderFailed(Exception):

@@ -185,6 +185,19 @@ async def test_an_answer_that_cannot_be_believed_signs_nobody_in(tmp_path: Path,
         assert it.staff.sessions.everybodys() == []
 
 
+@pytest.mark.parametrize("member", ["token_endpoint", "jwks_uri"])
+async def test_an_address_of_the_provider_that_is_none_is_no_fault_of_the_desk(tmp_path: Path, member: str) -> None:
+    """Given a provider that names an address with a slip, then the member is told that the sign-in failed, as for every other answer."""
+    async with elsewhere(tmp_path) as (it, provider):
+        provider.about[member] = "https://id.example.org:port/there"
+        back = provider.goes_to((await it.get("/sign-in/provider")).headers["location"])
+
+        answer = await it.browser.get("/app/sign-in/provider/back", params=back)
+
+        assert answer.status_code == 422
+        assert list(it.staff.sessions.everybodys()) == []
+
+
 async def test_an_answer_counts_only_in_the_browser_that_asked(tmp_path: Path) -> None:
     """Nobody signs a colleague in to an account of theirs by a link; an answer that comes late is refused."""
     async with elsewhere(tmp_path) as (it, provider):
