@@ -71,6 +71,33 @@ def test_no_command_leaves_the_data_folder(
     assert list(tmp_path.iterdir()) == [given]
 
 
+@pytest.mark.parametrize("command", with_bus(), ids=" ".join)
+def test_an_empty_folder_is_not_the_current_one(
+    command: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given --data with a variable that is not set, then no command takes the folder in which a person happens to be."""
+    monkeypatch.chdir(tmp_path)
+    given = tmp_path / "given"
+    given.write_text("{}")
+
+    result = typed(*command, *wanted(command, given), "--data", "")
+
+    assert result.exit_code == 2, (result.output, result.exception)
+    assert "--data" in result.stderr
+    assert list(tmp_path.iterdir()) == [given]
+
+
+def test_a_folder_and_a_name_are_not_taken_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given --data and --bus, which may be two buses, then neither is ignored: the command says to give one."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "share"))
+
+    result = typed("doctor", "--data", tmp_path / "a", "--bus", "b")
+
+    assert result.exit_code == 2, (result.output, result.exception)
+    assert "Give --data or --bus, not both." in result.stderr
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
     """No traceback; the sentence names the place, the reason and what to do."""
     file = tmp_path / "file"

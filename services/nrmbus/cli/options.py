@@ -12,8 +12,24 @@ from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.reach import is_address
 
 DEFAULT_BUS: Final = "local"
+
+
+def _folder(text: str) -> Path:
+    """Return the folder called *text*. An unset variable gives an empty text, which is no word for the current folder.
+
+    Raises:
+        BadParameter: the text is empty.
+    """
+    if not text:
+        raise typer.BadParameter("a folder has a name, and this text is empty. Write . for the current folder.")
+    return Path(text)
+
+
 Data = Annotated[
-    Path | None, typer.Option("--data", metavar="DIR", help="The bus's folder. (default: below the XDG data folder)")
+    Path | None,
+    typer.Option(
+        "--data", metavar="DIR", parser=_folder, help="The bus's folder. (default: below the XDG data folder)"
+    ),
 ]
 
 
@@ -22,9 +38,12 @@ class BusContext:
     """Options that say which bus a command is about."""
 
     data: Data = None
-    bus: Annotated[str, typer.Option("--bus", metavar="NAME", help="The bus's name below the XDG data folder.")] = (
-        DEFAULT_BUS
-    )
+    bus: Annotated[
+        str | None,
+        typer.Option(
+            "--bus", metavar="NAME", help=f"The bus's name below the XDG data folder. (default: {DEFAULT_BUS})"
+        ),
+    ] = None
 
     @property
     def folder(self) -> BusFolder:
@@ -32,8 +51,12 @@ class BusContext:
 
         Raises:
             NoBus: the bus's name is not a plain name, or a profile in the folder cannot be used.
+            BadParameter: folder and name are both given, which may be two buses.
         """
-        folder = BusFolder(self.data) if self.data else BusFolder.named(self.bus)
+        if self.data is not None and self.bus is not None:
+            raise typer.BadParameter("Give --data or --bus, not both.")
+        name = DEFAULT_BUS if self.bus is None else self.bus
+        folder = BusFolder.named(name) if self.data is None else BusFolder(self.data)
         if folder.profiles.is_dir():
             from nrmbus.host.profiles import know_profiles  # noqa: PLC0415 - few buses have profiles of their own
 

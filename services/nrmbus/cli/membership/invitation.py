@@ -81,7 +81,7 @@ def join(
             f" --data '{folder.path}'"
             if context.data
             else ""
-            if context.bus == DEFAULT_BUS
+            if context.bus in (None, DEFAULT_BUS)
             else f" --bus {context.bus}"
         )
         typer.echo(f"Next: nrmbus agency request AGENCY --role ROLE{more}")
