@@ -21,7 +21,7 @@ from nrmbus.directory import (
 from nrmbus.directory.admission import Newcomer, admit, read_directory
 from nrmbus.directory.commands import publish, sign_head
 from nrmbus.directory.heads import is_due, is_stale, utc_time
-from nrmbus.directory.operator import Admitter, Identity
+from nrmbus.directory.operator import Admitter
 from nrmbus.wire.names import AUDITOR, TEST_AGENCIES
 
 pytestmark = pytest.mark.broker
