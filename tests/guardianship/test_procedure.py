@@ -26,7 +26,7 @@ from nrmbus.events.safeguard import (
 )
 from nrmbus.events.shelter import Discharged
 from nrmbus.guardianship import procedure
-from nrmbus.rules import Rules, load_profile
+from nrmbus.rules import Rules, load_profile, read_profile
 
 BODIES: Final = ("child-commission", "guardianship")
 FLAG: Final = ChildFlagged(to=BODIES, basis="stated_age")
@@ -172,6 +172,15 @@ def test_no_journey_home_before_best_interests_allow_it(outcome: str, tasks: lis
 
     referred_by("guardianship", decided).when(says("special-unit", wish)).then(*tasks)
     referred_by("guardianship").when(says("special-unit", wish)).then("journey_home")
+
+
+def test_a_journey_home_waits_under_a_profile_that_names_no_decision_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Line 18: given a profile without such decisions, when a child is to travel, then the journey waits as rule G-24 has it."""
+    slim = read_profile(f"name: xa@2026-01-01\nextends: {POLICY}\nwithout: {{statuses: {{return_needs: [country]}}}}\n")
+    monkeypatch.setattr("given.RULES", Rules(slim, AGENCIES))
+    wish = ReturnConsented(given_by="caregiver", form="written")
+
+    referred_by("guardianship", KIN).when(says("special-unit", wish)).then("journey_home")
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ def report(_decision: ReviewDecided, heard: Heard, _: Referring) -> Result | Non
 @line(ReturnConsented)
 def travel(_wish: ReturnConsented, heard: Heard, _: Referring) -> Result | None:
     """18. A child is to travel home to another country: nobody arranges the journey before best interests are decided and allow it (rule G-24, {basis:return.travel_arranged} [u])."""
-    if heard.view.best_interests in heard.profile.statuses.return_needs["country"]:
+    if heard.view.best_interests in heard.profile.statuses.return_needs.get("country", ()):
         return Result()
     sentence = "A child is to travel home to another country: nobody arranges the journey before a decision on best interests allows it."
     return Result(tasks=(task(heard, "journey_home", sentence),))

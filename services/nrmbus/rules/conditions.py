@@ -65,7 +65,7 @@ def ended_of(context: EventContext, referral: Referral) -> set[str]:
 
 def _first_stage(context: EventContext) -> bool:
     """Return whether initial assistance begins (T08)."""
-    return bool(value(context.event, "stage") == context.tables.profile.statuses.stages[0])
+    return value(context.event, "stage") in context.tables.profile.statuses.stages[:1]
 
 
 def _first_stage_of_own_find(context: EventContext) -> bool:
@@ -131,7 +131,7 @@ def _child_waits(context: EventContext) -> bool:
     if not context.child or view.represented:
         return False
     if event.type == "identification.stage_entered":
-        return bool(value(event, "stage") == context.tables.profile.statuses.stages[1])
+        return value(event, "stage") in context.tables.profile.statuses.stages[1:2]
     is_first_flag = event.type == CHILD_FLAGGED and not context.guardianship(view.flagged)
     return (is_first_flag or view.child is False) and view.stage > 1
 

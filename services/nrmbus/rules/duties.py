@@ -136,7 +136,7 @@ def _awaited(tables: Tables, roles: Roles, view: View, clock: Running, day: date
 
 def _silenced(tables: Tables, roles: Roles, view: View, agency: str, day: date) -> bool:
     """Return whether *agency* has left, or may not hear of the person on *day*: an adult refuses it, or it is an embassy under a bar."""
-    is_barred = view.embassy_bar is not None and roles.of(agency) in tables.groups["ENVOYS"]
+    is_barred = view.embassy_bar is not None and roles.of(agency) in tables.groups.get("ENVOYS", ())
     return agency in view.left or is_barred or _refused(view, agency, day)
 
 

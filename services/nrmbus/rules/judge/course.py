@@ -91,7 +91,7 @@ def stage_order(q: Question) -> bool:
         return reached >= len(stages) or stages[reached] != value(q.event, "stage")
     if q.event.type == "identification.interview_held":
         return reached <= 1
-    return reached <= stages.index("indicator_screening")
+    return "indicator_screening" not in stages or reached <= stages.index("indicator_screening")
 
 
 @_rules.rule("G-43", _STATUS)

@@ -89,7 +89,7 @@ def safeguard_first(q: Question) -> bool:
     """
     told = {q.roles.of(body) for body in q.view.flagged}
     is_child = q.child or (q.says_child and q.view.grown_up is None)
-    return is_child and not q.tables.groups["GUARDIANS"] <= told
+    return is_child and not q.tables.groups.get("GUARDIANS", frozenset()) <= told
 
 
 @_rules.rule("G-22", _INTERVIEW)
