@@ -3,10 +3,13 @@
 from typing import Final
 
 import pytest
+from pydantic import TypeAdapter, ValidationError
 
 from agencies import POLICY
 from nrmbus.rules import profile_names, profile_text
 from nrmbus.rules.handbook.checking import Finding, findings
+from nrmbus.rules.handbook.soundness import CODE, LONGEST_BASIS
+from nrmbus.wire.registration import Line, Word
 
 TEXT: Final = profile_text(POLICY)
 
@@ -80,6 +83,17 @@ MISTAKES: Final[tuple[tuple[str, str, str, str, str], ...]] = (
     ("answer_hours: 24 ", "answer_hours: 99999999999 ", "emergency.answer_hours", "longer than a century", "shorter"),
     ("bed_offer_hours: 24 ", "bed_offer_hours: 1" + "0" * 400 + " ", "periods.bed_offer_hours", "longer than a century", "shorter"),
     ("follow_up_months: [3, 6, 12]", "follow_up_months: [3, 6, 121]", "periods.follow_up_months", "more than 120 months", "later months"),
+    ("stages: [initial_assistance, inquiry,", "stages: [initial_assistance, inqury,", "statuses.stages.1", "inqury is no stage", "write `inquiry`"),
+    ("stages: [initial_assistance, inquiry, indicator_screening, recovery_plan]", "stages: [indicator_screening]", "statuses.stages", "no interview could be held", "second stage"),
+    ("inquiry, indicator_screening, recovery_plan]", "inquiry, recovery_plan]", "statuses.stages", "no status could be decided", "name indicator_screening"),
+    ("G-40: {code: wrong_state,", "G-40: {code: " + "wrong_state_" * 6 + ",", "refusals.G-40.code", "no registration could carry this code", "at most 64"),
+    ("G-40: {code: wrong_state,", "G-40: {code: _wrong_state,", "refusals.G-40.code", "no registration could carry this code", "a letter first"),
+    ('basis: "CoM 131/2009 s. 6.4 to 6.6 [S2]"', 'basis: "' + "CoM 131/2009 s. 6.4; " * 20 + '[S2]"', "refusals.G-42.basis", "more than 400 characters", "fewer laws"),
+    ("recovery_days: 30 ", "recovery_days: 3661 ", "periods.recovery_days", "no event could carry so many days", "at most 3660"),
+    ("stay_days: 365 ", "stay_days: 5000 ", "periods.stay_days", "no event could carry so many days", "at most 3660"),
+    ("tariff: az-2024", 'tariff: "muavinat 2024"', "allowance.tariffs.1.tariff", "no order of a payment could carry this name", "az-2024"),
+    ('value: "700.00"', 'value: "7000000000.00"', "allowance.tariffs.1.value", "no order of a payment could carry this sum", "nine digits"),
+    ('value: "700.00"', 'value: "0700.00"', "allowance.tariffs.1.value", "no order of a payment could carry this sum", "no zero before"),
     ("object_minutes: 10 ", "objecting_minutes: 10 ", "emergency.object_minutes", "is missing", "add `object_minutes`"),
 )  # fmt: skip
 
@@ -98,6 +112,16 @@ def test_a_mistake_is_found_at_its_line_with_advice(old: str, new: str, path: st
     assert do in found.do
     assert key.isdecimal() or not path or key in shown.partition(" ")[0] or says == "is missing"
     assert abs(found.line - changed) <= 1 or not path or "case.withdrawn" in path
+
+
+def test_the_check_takes_for_a_refusal_what_a_registration_takes() -> None:
+    """Given the longest basis and code that the check lets pass, then a registration has room for both, and for no more."""
+    article, code = TypeAdapter(Line), TypeAdapter(Word)
+    assert article.validate_python("x" * LONGEST_BASIS)
+    assert CODE.fullmatch(code.validate_python("x" * 64))
+    assert not CODE.fullmatch("x" * 65)
+    with pytest.raises(ValidationError):
+        article.validate_python("x" * (LONGEST_BASIS + 1))
 
 
 def test_mistakes_of_all_kinds_are_reported_in_one_run() -> None:

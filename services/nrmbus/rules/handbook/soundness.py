@@ -3,16 +3,18 @@
 Each is found without a history, from the tables alone; what only a history shows is for ``tests/rules``.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Self, get_args
 
-from pydantic import model_validator
+from pydantic import TypeAdapter, ValidationError, model_validator
 
 from nrmbus.events.access import Emergency
-from nrmbus.events.codes import Role
+from nrmbus.events.codes import Role, Stage, Tariff
 from nrmbus.events.legal_basis import LEGAL_BASIS_LIMIT, is_legal_basis
-from nrmbus.events.model import Data
+from nrmbus.events.model import Data, Days
+from nrmbus.events.payment import Amount
 from nrmbus.events.registry import TYPES, versions
 from nrmbus.rules.calendar import countries
 from nrmbus.rules.due import MOST_MONTHS
@@ -42,6 +44,12 @@ MOST_K: Final = 1_000
 """The largest threshold that `stats.period_published` may name."""
 _LONGEST_DAYS: Final = 36_525
 """A century: nothing in a mechanism takes longer, and a time beyond the last day there is would never come."""
+LONGEST_BASIS: Final = 400
+"""Characters of a basis that a registration has room for, as the article of a refusal."""
+CODE: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
+"""The codes of a refusal that a registration takes."""
+_SCREENING: Final[Stage] = "indicator_screening"
+_FEWEST_STAGES: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +263,12 @@ def _rules(profile: Draft) -> Iterator[Problem]:
                 "the sentence does not say what to do",
                 "write what happened, a semicolon, and then what to do",
             )
+        if not CODE.fullmatch(cited.code):
+            yield Problem(
+                ("refusals", rule, "code"),
+                "no registration could carry this code",
+                "write at most 64 small letters and underscores, a letter first",
+            )
         for place in unknown_places(cited.says, profile):
             yield Problem(
                 ("refusals", rule, "says"),
@@ -379,6 +393,7 @@ def _patterns(profile: Draft) -> Iterator[Problem]:
 
 
 def _statuses(profile: Draft) -> Iterator[Problem]:
+    yield from _stages(profile)
     rows = profile.statuses.transitions
     leads: dict[str, set[str]] = {"none": set()}
     for row in rows:
@@ -403,6 +418,18 @@ def _statuses(profile: Draft) -> Iterator[Problem]:
         elif status in reached and status != "CLOSED" and "CLOSED" not in _reached(leads, status):
             path = named.get(status, ("statuses", "transitions"))
             yield Problem(path, f"a case that is {status} can never be closed", "add it to the row of `case.closed`")
+
+
+def _stages(profile: Draft) -> Iterator[Problem]:
+    here: Path = ("statuses", "stages")
+    stages, known = profile.statuses.stages, get_args(Stage)
+    for number, stage in enumerate(stages):
+        if stage not in known:
+            yield Problem((*here, number), f"{stage} is no stage", nearest(stage, known))
+    if len(stages) < _FEWEST_STAGES:
+        yield Problem(here, "no interview could be held, because the first stage has none", "name a second stage")
+    if _SCREENING not in stages:
+        yield Problem(here, f"without {_SCREENING} no status could be decided", f"name {_SCREENING} among the stages")
 
 
 def _reached(leads: Mapping[str, set[str]], start: str) -> set[str]:
@@ -432,6 +459,9 @@ def cited_values(value: Any, path: Path = ()) -> Iterator[tuple[Path, Mapping[st
 def _bases(profile: Draft) -> Iterator[Problem]:
     for path, cited in cited_values(profile.model_dump(mode="json", by_alias=True)):
         where, basis = (*path, "basis"), cited["basis"]
+        if len(basis) > LONGEST_BASIS:
+            says = f"no registration could carry this basis, which has more than {LONGEST_BASIS} characters"
+            yield Problem(where, says, "name fewer laws, or give a law a shorter name in the table `laws`")
         for part in unresolved(basis, profile.laws):
             yield Problem(
                 where,
@@ -466,8 +496,11 @@ def _numbers(profile: Draft) -> Iterator[Problem]:
     """Yield numbers that read and cannot be meant."""
     periods, kept, emergency = profile.periods, profile.retention, profile.emergency
     months = periods.follow_up_months
+    lasting = {"stay_days": periods.stay_days, "recovery_days": periods.recovery_days}
+    for name, number in lasting.items():
+        if number is not None and not _fits(Days, number):
+            yield Problem(("periods", name), "no event could carry so many days", "write at most 3660")
     days: dict[Path, int | None] = {
-        ("periods", "stay_days"): periods.stay_days, ("periods", "recovery_days"): periods.recovery_days,
         ("retention", "letter_days"): kept.letter_days, ("retention", "objection_days"): kept.objection_days,
         ("retention", "hold_days"): kept.hold_days,
     }  # fmt: skip
@@ -517,7 +550,30 @@ def _calendar(profile: Draft) -> Iterator[Problem]:
         )
 
 
+def _fits(type_: Any, value: Any) -> bool:
+    """Return whether a field of *type_* in an event can have *value*."""
+    try:
+        TypeAdapter(type_).validate_python(value)
+    except ValidationError:
+        return False
+    return True
+
+
 def _tariffs(profile: Draft) -> Iterator[Problem]:
+    for number, tariff in enumerate(profile.allowance.tariffs):
+        here: Path = ("allowance", "tariffs", number)
+        if not _fits(Tariff, tariff.tariff):
+            yield Problem(
+                (*here, "tariff"),
+                "no order of a payment could carry this name",
+                "write the two small letters of the country, a hyphen and the year, such as az-2024",
+            )
+        if not _fits(Amount, {"value": tariff.value, "currency": tariff.currency}):
+            yield Problem(
+                (*here, "value"),
+                "no order of a payment could carry this sum",
+                "write at most nine digits, no zero before them, a point and two digits",
+            )
     days = [tariff.valid_from for tariff in profile.allowance.tariffs]
     for number, day in enumerate(days):
         if day in days[:number]:
