@@ -12,7 +12,6 @@ from nrmbus.events.model import Event, Part
 from nrmbus.registrar.history_state import HistoryError
 from nrmbus.registrar.records import Coordinates
 from nrmbus.registrar.shard import Decision, Shard
-from nrmbus.rules import ProfileError, Rules
 from nrmbus.wire import ids
 from nrmbus.wire.envelope import decode, encode, with_letter
 from nrmbus.wire.keys.keys import SealingKey
@@ -303,44 +302,6 @@ class TestARefusedEvent:
         assert str(registration(decision).rule).startswith("G-")
         assert bus.signal(shard).outcome == "registered"
         check_history(bus, shard)
-
-    @pytest.mark.parametrize("asked", ["judge", "audience", "evolve"])
-    @pytest.mark.parametrize("error", [OverflowError, ZeroDivisionError, ValueError])
-    def test_a_value_with_which_the_rules_cannot_compute(
-        self, bus: Bus, monkeypatch: pytest.MonkeyPatch, asked: str, error: type[Exception]
-    ) -> None:
-        """Given Rules that fail on one event, then it is refused, the same after a restart, and the next one is registered."""
-
-        def fail(*_: object, **__: object) -> None:
-            raise error
-
-        shard = bus.shard()
-        bus.signal(shard)
-        record = bus.signed(bus.event("ngo-a", "consent.given", {**CONSENT, "receivers": ["vac"]}))
-        with monkeypatch.context() as patched:
-            patched.setattr(Rules, asked, fail)
-            decision = bus.take(shard, record, owner="ngo-a")
-
-        said = registration(decision)
-        assert (decision.outcome, said.code, said.rule) == ("refused", "unknown_field", "W1")
-        assert decision.error == error.__name__
-        assert to(decision, "vac") == []
-        assert bus.say(shard, "ngo-a", "consent.given", {**CONSENT, "receivers": ["vac"]}).outcome == "registered"
-        again = bus.take(check_history(bus, shard), record, owner="ngo-a")
-        assert again.outcome == "repeated"
-        assert [as_record(out) for out in again.outs] == [as_record(out) for out in to(decision, "ngo-a")]
-
-    def test_a_profile_that_cannot_be_judged_by_is_no_fault_of_the_event(
-        self, bus: Bus, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """Given a profile that does not read, then the registrar stops, instead of refusing everything that comes."""
-
-        def fail(*_: object, **__: object) -> None:
-            raise ProfileError
-
-        monkeypatch.setattr(Rules, "judge", fail)
-        with pytest.raises(ProfileError):
-            bus.signal(bus.shard())
 
 
 class TestALetter:

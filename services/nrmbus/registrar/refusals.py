@@ -4,8 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Self
 
+from pydantic import TypeAdapter
+
 from nrmbus.events.model import Part
 from nrmbus.wire.errors import WireError
+from nrmbus.wire.registration import Line, RuleId, Word
 
 _WIRE_RULES: Final[Mapping[str, str]] = {
     "json_invalid": "W1", "json_duplicate": "W1", "unknown_field": "W1", "too_large": "W2", "header_not_allowed": "W2",
@@ -19,6 +22,9 @@ _WIRE_RULES: Final[Mapping[str, str]] = {
 BASIS: Final = "[D]"
 """A rule of this project with no law behind it."""
 
+_CARRIED: Final[TypeAdapter[tuple[Word, RuleId, Line]]] = TypeAdapter(tuple[Word, RuleId, Line])
+"""Code, rule and article as a registration takes them."""
+
 
 @dataclass(eq=False)  # an exception must stay writable: Python sets its traceback
 class Refused(Exception):
@@ -31,6 +37,10 @@ class Refused(Exception):
     accepts: tuple[int, ...] | None = None
     because: str | None = None
     """The rule that applied, where *rule* is the one as which several read: for the history alone."""
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for words of a profile that no registration takes, before anything gets a number."""
+        _CARRIED.validate_python((self.code, self.rule, self.article))
 
     @classmethod
     def audience_changed(cls, seal_to: dict[Part, tuple[str, ...]]) -> Self:

@@ -38,7 +38,7 @@ class Decision:
     code: str | None
     outs: list[Out]
     error: str | None = None
-    """Name of the error with which the Rules failed on a value of the event, for the log."""
+    """Name of the error with which the Rules failed on the event, for the log."""
 
 
 class Shard:
@@ -133,11 +133,11 @@ class Shard:
                 raise WireError("too_large")
         except (WireError, Refused) as error:
             refused = wire_refusal(error) if isinstance(error, WireError) else error
-        except ProfileError:
-            raise  # the profile is at fault, and not the event
-        except (ArithmeticError, ValueError) as error:
-            # The Rules cannot compute with a value of the event. If this ended the process, the event would be read again
-            # after each start, and nobody could publish any more. Nothing has changed yet: `evolve` returns another view.
+        except (ProfileError, MemoryError, OSError):
+            raise  # the profile or the machine is at fault, and not the event
+        except Exception as error:  # noqa: BLE001 - a mistake in a rule shows as any error
+            # The Rules cannot judge the event. If this ended the process, the event would be read again after each start,
+            # and nobody could publish any more. Nothing has changed yet: `evolve` returns another view.
             refused, failed = wire_refusal(WireError("unknown_field")), type(error).__name__
         else:
             return Decision("registered", None, self._register(case, signed, fact, after, at, told, audience, policy))
