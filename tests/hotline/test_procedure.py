@@ -1,5 +1,8 @@
 """The hotline's procedure, line by line."""
 
+import pytest
+
+from agencies import AGENCIES, POLICY
 from given import Story, Word, given, says
 from nrmbus.events.case import ReReferred, SignalRecorded
 from nrmbus.events.consent import ConsentGiven, ConsentRefused
@@ -11,6 +14,7 @@ from nrmbus.events.referral import (
     ReferralSubmitted,
 )
 from nrmbus.hotline import procedure
+from nrmbus.rules import Agency, Rules, load_profile
 
 ME = "hotline"
 UNIT = "special-unit"
@@ -70,6 +74,15 @@ class TestWithoutThePolice:
     def test_a_refusal_of_the_special_unit_offers_another_door(self) -> None:
         """The hotline sits in the police's ministry; the caller may want none of it."""
         given(procedure, me=ME).heard(call()).when(refusal(UNIT)).then("without_police")
+
+    def test_a_refusal_of_one_unit_leaves_the_other_to_which_she_agrees(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Given consent to one deciding body, when she refuses another one, then she is referred to the first."""
+        agencies = {**AGENCIES, "other-unit": Agency("other-unit", "special_unit")}
+        monkeypatch.setattr("given.AGENCIES", agencies)
+        monkeypatch.setattr("given.RULES", Rules(load_profile(POLICY), agencies))
+        story = given(procedure, me=ME).heard(call(), consent(UNIT))
+        story.when(refusal("other-unit")).then()
+        story.when(refusal(UNIT)).then("without_police")
 
     def test_a_refusal_of_anybody_else_does_not(self) -> None:
         """Nor does a refusal for another purpose."""

@@ -238,11 +238,15 @@ class Second:
         return self.status
 
     def _refer(self, event: Any, ref: str) -> None:
-        to = event.data.to
+        to, names = event.data.to, event.data.withhold_from or ()
         self.referrals[ref], self.senders[ref] = dict.fromkeys(to, "asked"), event.source
-        withheld = any(
-            self.within(each, "DECIDERS") or each in GROUPS["DECIDERS"] for each in event.data.withhold_from or ()
-        ) and any(self.within(each, "PROVIDERS") for each in to)
+        day = f"{event.recordedtime.astimezone(ZONE):%Y-%m-%d}"
+        others = [each for each in self.units if each not in names and self.roles[each] not in names]
+        withheld = (
+            any(self.within(each, "DECIDERS") or each in GROUPS["DECIDERS"] for each in names)
+            and any(self.within(each, "PROVIDERS") for each in to)
+            and not any(self.stands(each, SHARING, day) in ("given", "overridden") for each in others)  # reading 180
+        )
         self.hands_over.discard(ref)
         if event.data.mode == "transfer" or (withheld and self.status == "SUSPECTED"):
             self.hands_over.add(ref)
@@ -274,9 +278,10 @@ class Second:
             self.status = self.before.get(ref, self.status)
 
     def refused_unit(self, event: Any, day: str | None = None) -> bool:
-        """Return whether an adult's refusal of a deciding body stands."""
+        """Return whether an adult's refusal of a deciding body stands, and no consent to another one (reading 180)."""
         day = day or f"{event.recordedtime.astimezone(ZONE):%Y-%m-%d}"
-        return not self.is_child(event) and any(self.stands(unit, SHARING, day) == "refused" for unit in self.units)
+        words = {self.stands(unit, SHARING, day) for unit in self.units}
+        return not self.is_child(event) and "refused" in words and not words & {"given", "overridden"}
 
     def is_child(self, event: Any) -> bool:
         """Return whether the procedure for children applies to *event*."""
@@ -405,8 +410,11 @@ class Asked:
         return self.kind == "consent.given" and self.said.receivers[0] == self.by and not self.two()
 
     def g_33(self) -> bool:
-        """`withhold_from` names the special unit, and no adult's refusal of it stands."""
-        return self._withheld() and not self.case.refused_unit(self.event, self.day)
+        """`withhold_from` names the special unit, and no adult's refusal of it stands; or one to which she consents (reading 180)."""
+        names = getattr(self.said, "withhold_from", None) or ()
+        named = [each for each in self.case.units if each in names or self.case.roles[each] in names]
+        words = {self.case.stands(each, SHARING, self.day) for each in named}
+        return self._withheld() and (self.child or "refused" not in words or bool(words & {"given", "overridden"}))
 
     def g_34(self) -> bool:
         """An adult's refusal of the unit stands, and a referral or request for a bed to somebody else does not say so."""

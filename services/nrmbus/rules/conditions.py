@@ -26,8 +26,9 @@ def _to_unit_that_left(context: EventContext) -> bool:
 
 
 def _withheld_from_unit(context: EventContext) -> bool:
-    """Return whether a referral to a provider is withheld from the deciding body (T03)."""
-    return context.withholds_from_unit and any(context.in_group(agency, "PROVIDERS") for agency in context.to)
+    """Return whether a referral to a provider is withheld from the deciding body (T03), and from each one to which she agreed."""
+    is_withheld = context.withholds_from_unit and not context.another_unit_agreed(*context.units_withheld)
+    return is_withheld and any(context.in_group(agency, "PROVIDERS") for agency in context.to)
 
 
 def _by_detecting_provider(context: EventContext) -> bool:
@@ -114,11 +115,13 @@ def _merges(context: EventContext, outcome: str) -> bool:
 
 
 def _adult_refuses_unit(context: EventContext) -> bool:
-    """Return whether an adult refuses that the deciding body has information."""
+    """Return whether an adult refuses that the deciding body has information, and no consent to another one stands."""
+    receivers = receivers_of(context.event)
     return (
         not context.child
         and SHARING in value(context.event, "purposes", ())
-        and any(context.is_unit(agency) for agency in receivers_of(context.event))
+        and any(map(context.is_unit, receivers))
+        and not context.another_unit_agreed(*receivers)
     )
 
 

@@ -156,6 +156,19 @@ class EventContext:
         named = value(self.event, "withhold_from", ())
         return any(name in self.tables.deciders or self.is_unit(name) for name in named)
 
+    @property
+    def units_withheld(self) -> tuple[str, ...]:
+        """Return the deciding bodies from which the sender withholds the event, by id or by role."""
+        named = value(self.event, "withhold_from", ())
+        return tuple(unit for unit in self.units if unit in named or self.roles.of(unit) in named)
+
+    def another_unit_agreed(self, *left_out: str) -> bool:
+        """Return whether a consent to a deciding body stands, or an override, other than to those *left_out* (reading 180).
+
+        It asks her words and not which bodies there are: one that is admitted later changes no case.
+        """
+        return any(self.named(unit) for unit in self.units if unit not in left_out)
+
     def in_group(self, agency: str | None, group: str) -> bool:
         """Return whether *agency* has a role of the profile's *group*."""
         return self.roles.of(agency) in self.tables.groups.get(group, frozenset())
@@ -251,6 +264,10 @@ class EventContext:
         found = self.standing(agency, purpose)
         return found.kind if found else None
 
+    def refuses(self, agency: str) -> bool:
+        """Return whether a standing refusal keeps information from *agency*; a withdrawal is none (reading 157)."""
+        return self.stands(agency, SHARING) == "refused"
+
     def named(self, agency: str) -> bool:
         """Return whether a standing consent or override lets *agency* have information."""
         return self.stands(agency, SHARING) in ("given", "overridden")
@@ -285,8 +302,8 @@ class EventContext:
 
     @property
     def unit_refused(self) -> bool:
-        """Return whether an adult's refusal of the deciding body stands."""
-        return not self.child and any(self.stands(unit, SHARING) == "refused" for unit in self.units)
+        """Return whether an adult's refusal of the deciding body stands, and no consent to another deciding body."""
+        return not self.child and any(map(self.refuses, self.units)) and not self.another_unit_agreed()
 
     @property
     def referrer(self) -> str | None:

@@ -3,6 +3,7 @@
 Detectors share these steps: `meeting` and `refusal` are whole lines of a procedure, which gives them a number.
 """
 
+from datetime import date
 from typing import Any, Final
 
 from nrmbus.desk.procedure.interface import Heard, Line, Result, shared_line, task
@@ -49,12 +50,14 @@ def met(heard: Heard, ask: str) -> Result | None:
 def refused_the_deciding_body(heard: Heard) -> Result | None:
     """Return the task after an adult's refusal of the body that decides, as the agency itself recorded it.
 
-    A child's word ends no duty to refer, so there is another task when the agency finds that the adult is a child.
+    While a consent to another deciding body stands, the person is referred to that one (reading 180). A child's word ends no duty to refer, so there is another task when the agency finds that the adult is a child.
     """
     if isinstance(heard.event.data, ChildFlagged):
         return child_after_a_refusal(heard)
     purposes = getattr(heard.event.data, "purposes", ())
     if not heard.own or heard.view.child or _SHARING not in purposes or not _names_the_deciding_body(heard):
+        return None
+    if _agrees_to_a_deciding_body(heard):
         return None
     if is_station(heard):
         sentence = "The person refuses the deciding body ({decider}): say how to reach an assistance centre or an NGO. The notice stays anonymous."
@@ -65,8 +68,7 @@ def refused_the_deciding_body(heard: Heard) -> Result | None:
 
 def child_after_a_refusal(heard: Heard) -> Result | None:
     """Return the task to refer a child who was taken for an adult and refused the body that decides."""
-    deciding = [each for each in heard.agencies if heard.agencies[each].role in heard.profile.expand((DECIDERS,))]
-    today = heard.registered.astimezone(heard.profile.zone).date()
+    deciding, today = _deciding(heard), _today(heard)
     is_refused = any(refused_by_person(heard.view, each, today) for each in deciding)
     is_referred = any(
         party.agency in deciding and party.stands for each in heard.view.referrals.values() for party in each.receivers
@@ -88,3 +90,17 @@ def agreed_to_the_deciding_body(heard: Heard, *, status: str) -> Result | None:
 def _names_the_deciding_body(heard: Heard) -> bool:
     deciding, receivers = heard.profile.expand((DECIDERS,)), getattr(heard.event.data, "receivers", ())
     return any(heard.agencies[each].role in deciding for each in receivers if each in heard.agencies)
+
+
+def _agrees_to_a_deciding_body(heard: Heard) -> bool:
+    words = (heard.view.consents.get((each, _SHARING)) for each in _deciding(heard))
+    standing = (word.on(_today(heard)) for word in words if word is not None)
+    return any(word is not None and word.kind in ("given", "overridden") for word in standing)
+
+
+def _deciding(heard: Heard) -> list[str]:
+    return [each for each in heard.agencies if heard.agencies[each].role in heard.profile.expand((DECIDERS,))]
+
+
+def _today(heard: Heard) -> date:
+    return heard.registered.astimezone(heard.profile.zone).date()

@@ -244,8 +244,12 @@ def consent_required(q: Question) -> bool:
 
 @_rules.rule("G-33", _REFERRAL, _BED)
 def refusal_not_on_record(q: Question) -> bool:
-    """`withhold_from: [special_unit]` though no refusal of it stands: the time to refer is not to be dodged."""
-    return q.withholds_from_unit and not q.unit_refused
+    """`withhold_from: [special_unit]` though no refusal of it stands: the time to refer is not to be dodged.
+
+    Of several deciding bodies she refuses one of those named, and agrees to none of them.
+    """
+    named = q.units_withheld
+    return q.withholds_from_unit and (q.child or not any(map(q.refuses, named)) or any(map(q.named, named)))
 
 
 @_rules.rule("G-34", _REFERRAL, _BED)
