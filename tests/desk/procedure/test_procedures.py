@@ -18,6 +18,7 @@ from nrmbus.events.model import Frozen
 from nrmbus.police import procedure as police
 from nrmbus.rules import load_profile
 from nrmbus.rules.handbook.default import PROFILE
+from nrmbus.rules.handbook.soundness import DECIDING
 from nrmbus.rules.placed import placed
 from nrmbus.wire.names import STATISTICS
 
@@ -128,3 +129,8 @@ def test_answers_add_up() -> None:
     one, two = (Task(code, "Do it.", "0" * 32, "e") for code in ("one", "two"))
 
     assert Result(tasks=(one,)) + Result(tasks=(two,)) == Result(tasks=(one, two))
+
+
+def test_the_check_of_a_profile_knows_whose_procedure_decides() -> None:
+    """Given a profile, then `nrmbus rules check` lets those roles decide whose desks run the procedure of the deciding body."""
+    assert {role for role, room in ROOMS.items() if room == "police"} == DECIDING

@@ -43,6 +43,8 @@ MISTAKES: Final[tuple[tuple[str, str, str, str, str], ...]] = (
     ("case.signal_dismissed:       {by: [DETECTORS]", "case.signal_dismissed:       {by: []", "types.case.signal_dismissed.by", "nobody may publish", "name a role"),
     ("case.linked:                 {by: [DECIDERS]", "case.linked:                 {by: [specail_unit]", "types.case.linked.by.0", "no role", "write `special_unit`"),
     ("  PROVIDERS: [vac,", "  PROVIDERS: [SERVICE_PROVIDERS, vac,", "roles.PROVIDERS.0", "a cycle of roles", "remove SERVICE_PROVIDERS"),
+    ("  DECIDERS: [special_unit] ", "  DECIDERS: [prosecution] ", "roles.DECIDERS", "no procedure of this release decides as `prosecution`", "write the procedure first"),
+    ("  DECIDERS: [special_unit] ", "  DECIDERS: [special_unit, migration] ", "roles.DECIDERS", "decides as `migration`", "social_services or special_unit"),
     ("  SHELTERS: [shelter_state, ngo_shelter]", "  SHELTERS: [GUESTS]", "roles.SHELTERS.0", "no group GUESTS", "write"),
     ("sees: [asker, lapsing_shelter]", "sees: [holder_of_it, lapsing_shelter]", "types.shelter.offer_lapsed.sees.0", "no word of this place", "write"),
     ("  NEVER_RECIPIENTS: [police_other,", "  NEVER_RECIPIENTS: [migration, police_other,", "types.case.withdrawn.sees.4", "no role can receive", "may receive"),

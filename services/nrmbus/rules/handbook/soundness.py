@@ -33,6 +33,8 @@ from nrmbus.rules.why import FOR
 
 SERVICES: Final = frozenset({"timekeeper", "registrar", STATISTICS})
 """Roles of the bus's own services, which no group of agencies has."""
+DECIDING: Final = frozenset({"special_unit", "social_services"})
+"""Roles whose procedure in this release decides whether a person is a victim."""
 _FIELDS: Final[Mapping[Term, str]] = {
     "to": "to",
     "consent_receiver_knowing": "receivers",
@@ -109,6 +111,13 @@ def _deciders(profile: Draft) -> Iterator[Problem]:
     if not profile.roles.get(DECIDERS):
         yield Problem(
             ("roles", DECIDERS), f"{DECIDERS} has no role, so nobody could decide", "name the roles that decide"
+        )
+    unable = sorted((profile.expand((DECIDERS,)) & known_roles(profile)) - DECIDING)
+    if unable:
+        yield Problem(
+            ("roles", DECIDERS),
+            f"no procedure of this release decides as {quoted(unable)}",
+            f"name {' or '.join(sorted(DECIDING))}, or write the procedure first",
         )
 
 
