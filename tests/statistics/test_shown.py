@@ -6,7 +6,7 @@ from typing import Any, Final
 import pytest
 
 from figures_made import RULES, released, victims
-from nrmbus.events.figures import TOTAL, Row, Table
+from nrmbus.events.figures import TOTAL, Release, Row, Table
 from nrmbus.statistics.counting import Count
 from nrmbus.statistics.document import document
 from nrmbus.statistics.named import InAllLanguages, heading_of, word_of
@@ -127,6 +127,21 @@ def test_times_are_in_words_and_an_empty_table_says_so() -> None:
         "1 hr 30 min"
     ]
     assert table_of(table(("role",), {("vac",): None, (TOTAL,): None}), EN).lines == ()
+
+
+def test_sums_that_are_left_out_are_missed_with_a_reason() -> None:
+    """Given payments in another currency, then the page says below their count why no sums are there; else it says nothing."""
+
+    def notes(release: Release) -> dict[str, str]:
+        return {each.id: each.note for section in shown(release, EN) for each in section.tables if each.note}
+
+    without = RELEASE.model_copy(update={"tables": tuple(each for each in RELEASE.tables if each.id != MONEY.id)})
+
+    assert notes(RELEASE) == {}
+    assert notes(without) == {
+        "paid_by_kind": "The sums are left out, since a payment was ordered in another currency than the manat."
+    }
+    assert notes(without)["paid_by_kind"] in document(without, EN)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -11,13 +11,11 @@ from nrmbus.rules import Rules
 from nrmbus.statistics.counting import Count
 from nrmbus.statistics.persons import Case
 from nrmbus.statistics.spans import Rest, Span
-from nrmbus.statistics.specs import MEDIANS, MONEY, OPEN, OTHER, SPECS, Needs, Spec
+from nrmbus.statistics.specs import COUNTED_IN, MEDIANS, MONEY, OPEN, OTHER, SPECS, Needs, Spec
 from nrmbus.statistics.suppression import Place, Sheet, hide, sums_of
 
 Rows = dict[tuple[str, ...], int]
 Shown = dict[tuple[str, ...], int | None]
-_COUNTED_IN = {MONEY.id: "paid_by_kind", **{spec.id: "answers_by_" + spec.dimensions[0] for spec in MEDIANS}}
-"""The table of counts on which each table of other numbers rests."""
 _MEASURED = ("accepted", "declined")
 """Answers whose time is measured."""
 _ALWAYS = frozenset({OTHER, UNKNOWN, TOTAL})
@@ -237,7 +235,7 @@ def _last_year(spec: Spec, against: Release | None, k: int) -> Shown:
     if against is None:
         return {}
     published = {table.id: {row.keys: row.count for row in table.rows} for table in against.tables}
-    counts = published.get(_COUNTED_IN.get(spec.id, spec.id), {})
+    counts = published.get(COUNTED_IN.get(spec.id, spec.id), {})
     if any(count is not None and count < k for count in counts.values()):
         return {}
     return published.get(spec.id, {})
@@ -263,7 +261,7 @@ def _medians(count: Count, span: Span, tables: Iterable[Table], last: Mapping[st
     """Yield the medians. A median is shown if a count of its answers is published: it then reveals no hidden count."""
     for spec in MEDIANS:
         minutes = count.minutes(spec, span)
-        for answers in (table for table in tables if table.id == _COUNTED_IN[spec.id]):
+        for answers in (table for table in tables if table.id == COUNTED_IN[spec.id]):
             measured = {row.keys[0] for row in answers.rows if row.keys[1] in _MEASURED and row.count is not None}
             keys = dict.fromkeys(row.keys[0] for row in answers.rows)
             rows: Shown = {(key,): minutes.get((key,)) if key in measured else None for key in keys}
@@ -274,6 +272,6 @@ def _money(count: Count, span: Span, tables: Iterable[Table], last: Mapping[str,
     """Yield the sums of money, none if money of another currency was paid."""
     if count.currencies <= {MONEY.unit}:
         sums = count.money(span)
-        for payments in (table for table in tables if table.id == _COUNTED_IN[MONEY.id]):
+        for payments in (table for table in tables if table.id == COUNTED_IN[MONEY.id]):
             rows = {row.keys: None if row.count is None else sums.get(row.keys) for row in payments.rows}
             yield _made(MONEY, rows, last)

@@ -9,7 +9,7 @@ from babel.numbers import format_decimal
 
 from nrmbus.events.figures import TOTAL, Release, Row, Table, Unit
 from nrmbus.statistics.named import heading_of, title_of, word_of
-from nrmbus.statistics.specs import WITHIN
+from nrmbus.statistics.specs import COUNTED_IN, MONEY, WITHIN
 from nrmbus.web.words import Words
 
 MOST_BARS: Final = 12
@@ -92,6 +92,8 @@ class Shown:
     suppressed: tuple[str, ...]
     """Names of the rows and columns that are left out, since no number in them is published."""
     chart: Chart | None
+    note: str = ""
+    """A sentence about what the release leaves out beside this table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +138,11 @@ def shown(release: Release, t: Words) -> tuple[Section, ...]:
     by_subject: dict[str, list[Shown]] = {each: [] for each in titles}
     for table in release.tables:
         if table.rows:
-            by_subject[SUBJECTS.get(table.id.partition("_")[0], "other")].append(table_of(table, t))
+            made = table_of(table, t)
+            if table.id == COUNTED_IN[MONEY.id] and MONEY.id not in {each.id for each in release.tables}:
+                note = t("The sums are left out, since a payment was ordered in another currency than the manat.")
+                made = replace(made, note=note)
+            by_subject[SUBJECTS.get(table.id.partition("_")[0], "other")].append(made)
     return tuple(Section(each, titles[each], tuple(found)) for each, found in by_subject.items() if found)
 
 

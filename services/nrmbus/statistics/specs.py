@@ -159,5 +159,11 @@ MEDIANS: Final = (
 )  # fmt: skip
 """Medians, each shown where the count of answers below it is."""
 
+COUNTED_IN: Final[Mapping[str, str]] = {
+    MONEY.id: "paid_by_kind",
+    **{spec.id: "answers_by_" + spec.dimensions[0] for spec in MEDIANS},
+}
+"""The table of counts on which each table of other numbers rests."""
+
 NEEDS: Final[Mapping[str, Needs]] = {spec.id: spec.needs for spec in (*SPECS, MONEY, *MEDIANS)}
 """Kind of facts that each table is counted from, by the table's id."""
