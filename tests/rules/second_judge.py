@@ -245,7 +245,7 @@ class Second:
         withheld = (
             any(self.within(each, "DECIDERS") or each in GROUPS["DECIDERS"] for each in names)
             and any(self.within(each, "PROVIDERS") for each in to)
-            and not any(self.stands(each, SHARING, day) in ("given", "overridden") for each in others)  # reading 180
+            and not any(self.stands(each, SHARING, day) in ("given", "overridden") for each in others)  # reading 168
         )
         self.hands_over.discard(ref)
         if event.data.mode == "transfer" or (withheld and self.status == "SUSPECTED"):
@@ -278,7 +278,7 @@ class Second:
             self.status = self.before.get(ref, self.status)
 
     def refused_unit(self, event: Any, day: str | None = None) -> bool:
-        """Return whether an adult's refusal of a deciding body stands, and no consent to another one (reading 180)."""
+        """Return whether an adult's refusal of a deciding body stands, and no consent to another one (reading 168)."""
         day = day or f"{event.recordedtime.astimezone(ZONE):%Y-%m-%d}"
         words = {self.stands(unit, SHARING, day) for unit in self.units}
         return not self.is_child(event) and "refused" in words and not words & {"given", "overridden"}
@@ -410,7 +410,7 @@ class Asked:
         return self.kind == "consent.given" and self.said.receivers[0] == self.by and not self.two()
 
     def g_33(self) -> bool:
-        """`withhold_from` names the special unit, and no adult's refusal of it stands; or one to which she consents (reading 180)."""
+        """`withhold_from` names the special unit, and no adult's refusal of it stands; or one to which she consents (reading 168)."""
         names = getattr(self.said, "withhold_from", None) or ()
         named = [each for each in self.case.units if each in names or self.case.roles[each] in names]
         words = {self.case.stands(each, SHARING, self.day) for each in named}

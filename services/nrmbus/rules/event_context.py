@@ -163,7 +163,7 @@ class EventContext:
         return tuple(unit for unit in self.units if unit in named or self.roles.of(unit) in named)
 
     def another_unit_agreed(self, *left_out: str) -> bool:
-        """Return whether a consent to a deciding body stands, or an override, other than to those *left_out* (reading 180).
+        """Return whether a consent to a deciding body stands, or an override, other than to those *left_out* (reading 168).
 
         It asks her words and not which bodies there are: one that is admitted later changes no case.
         """

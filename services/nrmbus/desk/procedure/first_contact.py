@@ -50,7 +50,7 @@ def met(heard: Heard, ask: str) -> Result | None:
 def refused_the_deciding_body(heard: Heard) -> Result | None:
     """Return the task after an adult's refusal of the body that decides, as the agency itself recorded it.
 
-    While a consent to another deciding body stands, the person is referred to that one (reading 180). A child's word ends no duty to refer, so there is another task when the agency finds that the adult is a child.
+    While a consent to another deciding body stands, the person is referred to that one (reading 168). A child's word ends no duty to refer, so there is another task when the agency finds that the adult is a child.
     """
     if isinstance(heard.event.data, ChildFlagged):
         return child_after_a_refusal(heard)
