@@ -1,10 +1,10 @@
 """Data files of the package: folders and files in a clone, and one archive in a wheel.
 
-The archive, `data.zip.bz2`, is made by `.ci/pack.py` when a wheel is built, of what `pyproject.toml` lists there. An agency's
+The archive, `data.zip.xz`, is made by `.ci/pack.py` when a wheel is built, of what `pyproject.toml` lists there. An agency's
 system that needs the SDK alone has these files too, and they take a sixth of their size.
 """
 
-import bz2
+import lzma
 from functools import cache
 from importlib.resources.abc import Traversable
 from io import BytesIO
@@ -13,7 +13,7 @@ from typing import Final
 from zipfile import Path as PathInArchive
 from zipfile import ZipFile
 
-ARCHIVE: Final = "data.zip.bz2"
+ARCHIVE: Final = "data.zip.xz"
 _HERE: Final = Path(__file__).parent
 
 
@@ -33,4 +33,4 @@ def _archive() -> ZipFile:
     Services are forks of one process. An open file would have one position for all of them, and two that read at once
     would read each other's bytes.
     """
-    return ZipFile(BytesIO(bz2.decompress((_HERE / ARCHIVE).read_bytes())))
+    return ZipFile(BytesIO(lzma.decompress((_HERE / ARCHIVE).read_bytes())))

@@ -1,6 +1,6 @@
 """The wheel: what somebody else installs is what was tested."""
 
-import bz2
+import lzma
 import shutil
 import subprocess
 import sys
@@ -19,7 +19,7 @@ from contract.test_readme import Terminal, walk
 from contract.tree import ROOT, files
 from nrmbus.bus.folder import cache_home
 
-PACKED: Final = "nrmbus/data.zip.bz2"
+PACKED: Final = "nrmbus/data.zip.xz"
 """The archive of data files in the wheel."""
 
 
@@ -68,7 +68,7 @@ def test_a_newcomer_needs_nothing_but_the_wheel(wheel: Path, tmp_path: Path) -> 
 
 def carried(wheel: Path) -> tuple[AbstractSet[str], AbstractSet[str]]:
     """Return the files of *wheel*, and those in its archive of data files, as paths below the folder of packages."""
-    with zipfile.ZipFile(wheel) as archive, zipfile.ZipFile(BytesIO(bz2.decompress(archive.read(PACKED)))) as packed:
+    with zipfile.ZipFile(wheel) as archive, zipfile.ZipFile(BytesIO(lzma.decompress(archive.read(PACKED)))) as packed:
         own = {name for name in archive.namelist() if ".dist-info/" not in name} - {PACKED}
         return own, {f"nrmbus/{name}" for name in packed.namelist()}
 
