@@ -400,6 +400,29 @@ def test_a_message_of_an_earlier_release_in_a_new_file_keeps_the_larger_days(tmp
     assert [each.keep_days for each in store.threads()] == [90]
 
 
+def test_a_full_file_of_an_earlier_release_is_opened(tmp_path: Path) -> None:
+    """Given a file without the time of its last use that a flood has filled, when the public page starts before the desk, then the file opens, keeps its messages and takes no more."""
+    most, store = 128 * 1024, opened(tmp_path)
+    take(store, holder())
+    store._db.execute("DROP TABLE clock")
+    store._db.execute("VACUUM")  # the page of the table is not left as room
+    store._db.execute(f"PRAGMA max_page_count = {most // 4096}")
+
+    def fill() -> None:
+        while True:
+            store._db.execute("INSERT INTO profile (facts) VALUES (?)", ("x" * 3000,))
+
+    with pytest.raises(sqlite3.OperationalError, match="full"):
+        fill()
+    store.close()
+
+    again = IntakeStore(tmp_path, most_bytes=most)
+
+    assert len(again.threads()) == 1
+    with pytest.raises(StoreFull):
+        take(again, holder(2), new_event_id(), replace(WRITTEN, text="x" * MOST_CHARACTERS))
+
+
 def test_messages_follow_the_hotline_to_its_next_key(tmp_path: Path) -> None:
     """After the earlier key is destroyed, the hotline reads with the next one, and the person reads her answer."""
     store, next_key = opened(tmp_path), SealingKey(b"\x23" * 32)

@@ -161,10 +161,11 @@ class IntakeStore:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, PRIVATE_FILE))
         self._lock = threading.Lock()
         self._db = sqlite3.connect(path, timeout=_WAIT, isolation_level=None, check_same_thread=False)
-        for pragma in ("journal_mode = WAL", "synchronous = FULL", "secure_delete = ON", "foreign_keys = ON",
-                       f"max_page_count = {most_bytes // _PAGE}"):  # fmt: skip
+        for pragma in ("journal_mode = WAL", "synchronous = FULL", "secure_delete = ON", "foreign_keys = ON"):
             self._db.execute(f"PRAGMA {pragma}")
         self._db.executescript(f"BEGIN IMMEDIATE; {_TABLES} COMMIT;")
+        # only now: a full file of an earlier release has no room for a table that it lacks
+        self._db.execute(f"PRAGMA max_page_count = {most_bytes // _PAGE}")
         self._turn = threading.Lock()
         self._reader = sqlite3.connect(path, timeout=_WAIT, isolation_level=None, check_same_thread=False)
         self._reader.execute("PRAGMA query_only = ON")
