@@ -191,7 +191,11 @@ class Stop(Answer):
     withdrawn: Time
     event: str
     answer: str = Field(description="`missing` while there is none.")
-    due: Time | None = Field(None, description="Left out if no answer is owed any more.")
+    told: bool | None = Field(
+        None,
+        description="`false` if this desk cannot tell whether the agency was told of the case: it owes an answer only if it was.",
+    )
+    due: Time | None = Field(None, description="Left out if no answer is owed any more, or this desk knows of no duty.")
     overdue: bool | None = None
 
 

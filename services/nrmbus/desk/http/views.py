@@ -12,6 +12,7 @@ from nrmbus.desk import versions
 from nrmbus.desk.access import opening
 from nrmbus.desk.desk import Desk
 from nrmbus.desk.erasure import rounds
+from nrmbus.desk.http.stops import stops
 from nrmbus.desk.letters import letters
 from nrmbus.desk.outbox.queue import RESEALED
 from nrmbus.desk.outbox.verdicts import row_of
@@ -27,15 +28,11 @@ from nrmbus.events.access import AccessGranted
 from nrmbus.events.bulletin import is_bulletin
 from nrmbus.events.document import DocumentShared
 from nrmbus.rules import View
-from nrmbus.rules.mark import Mark
 from nrmbus.wire import base64, times
 from nrmbus.wire.envelope import Signed
 from nrmbus.wire.ids import said_by_itself, sealed_again
 from nrmbus.wire.registration import Registration
 from nrmbus.wire.statement import body_of
-
-STOP: Final = "D-STOP"
-"""The duty to answer a withdrawal of consent."""
 
 _OF_LETTER: Final = b'"what":"letter"'
 """Part of the signed data of an `AccessGranted` about a letter, which has no free text."""
@@ -348,7 +345,7 @@ def case(tx: Connection, desk: Desk, subject: str) -> dict[str, Any] | None:
                 )
                 for duty in duties
             ],
-            "stops": _stops(tx, desk, view) or None,
+            "stops": stops(tx, desk, view) or None,
             "parked": subject in desk.parked,
             "parked_because": _because(tx, subject),
         }
@@ -364,43 +361,11 @@ def _incomplete(tx: Connection, desk: Desk, subject: str, view: View, count: int
             "sentence": beginnings.INCOMPLETE,
             "events": count,
             "open_referrals": list(open_referrals(view, desk.seat.me)),
-            "stops": _stops(tx, desk, view) or None,
+            "stops": stops(tx, desk, view) or None,
             "parked": subject in desk.parked,
             "parked_because": _because(tx, subject),
         }
     )
-
-
-def _stops(tx: Connection, desk: Desk, view: View) -> list[dict[str, Any]]:
-    """Return the withdrawals that this agency received or recorded, each with its answer.
-
-    An agency that was never told of the case was not told of the withdrawal either, and owes no answer.
-    """
-    me, due = desk.seat.me, {duty.answerable: duty for duty in desk.seat.rules.clocks(view) if duty.code == STOP}
-    found = []
-    for agency, stop in view.stops.items():
-        if me not in (agency, stop.mark.source):
-            continue
-        duty = due.get(agency) if stop.open else None
-        if stop.open and duty is None and agency not in {me, *_told(tx, view.subject, stop.mark)}:
-            continue
-        row = {
-            "agency": agency,
-            "withdrawn": times.write(stop.mark.registered),
-            "event": stop.mark.id,
-            "answer": stop.answer or ("missing" if stop.open else "confirmed"),
-            "due": times.write(duty.due) if duty and duty.due else None,
-            "overdue": (duty.breached or (duty.due is not None and duty.due < desk.seat.now())) if duty else None,
-        }
-        found.append(_there(row))
-    return found
-
-
-def _told(tx: Connection, subject: str, mark: Mark) -> list[str]:
-    """Return the agencies that were told of the event of *mark*, as far as this desk knows."""
-    said = (_EVENTS.subject == subject) & (_EVENTS.source == mark.source) & (_EVENTS.id == mark.id)
-    told = tx.scalar(select(_EVENTS.recipients).where(said))
-    return json.loads(told) if told else []
 
 
 def reads(

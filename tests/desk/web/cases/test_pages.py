@@ -5,7 +5,7 @@ import re
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Final, cast
+from typing import Any, Final, cast
 
 import pytest
 
@@ -240,8 +240,11 @@ async def test_a_withdrawal_says_what_to_do_until_it_is_answered(tmp_path: Path)
     assert "Answered: the data were deleted." in after
 
 
-async def test_a_withdrawal_for_an_agency_that_was_never_told_waits_for_no_answer(tmp_path: Path) -> None:
-    """Given consents that were recorded at once, when she withdraws that for an agency that was told nothing, then nothing waits for its answer, also after a new consent and a referral."""
+BEYOND: Final = "Your agency knows of no answer. If another agency told it of the case, it owes one.</p>"
+
+
+async def test_a_withdrawal_for_an_agency_told_by_another_one_at_most_has_no_day(tmp_path: Path) -> None:
+    """Given a withdrawal for an agency that this one told nothing, then its page says that an answer may be owed, and no empty day, also after a new consent and a referral."""
     async with desk_of("ngo-a", tmp_path) as here, browsing(here, member()) as browser:
         await here.registered(type="case.signal_recorded", data=SIGNAL)
         await here.registered(type="consent.given", data=CONSENT)
@@ -252,8 +255,40 @@ async def test_a_withdrawal_for_an_agency_that_was_never_told_waits_for_no_answe
         told = (await browser.get(AT)).text, (await here.door.get(f"/v1/cases/{CASE}")).json()
 
     for page, case in (untold, told):
-        assert "The person withdrew consent" not in page
-        assert "stops" not in case
+        (stop,) = case["stops"]
+        assert (stop["answer"], stop["told"], "due" in stop, "overdue" in stop) == ("missing", False, False, False)
+        assert BEYOND in page
+
+
+async def test_an_answer_that_an_agency_told_by_another_one_owes_is_late_once_its_breach_is_heard(
+    tmp_path: Path,
+) -> None:
+    """Given a withdrawal for the legal NGO, which only the victim assistance centre told of the case, when the breach of its answer is heard, then the answer is late until two officers lift it."""
+    owed = {"rule": "D-STOP", "due": "2026-03-05T20:00:00Z", "late_by_minutes": 0}
+    async with desk_of("ngo-a", tmp_path) as here, browsing(here, member()) as browser:
+
+        async def shown() -> tuple[str, dict[str, Any]]:
+            (stop,) = (await here.door.get(f"/v1/cases/{CASE}")).json()["stops"]
+            return (await browser.get(AT)).text, stop
+
+        await here.registered(type="case.signal_recorded", data=SIGNAL)
+        await here.registered(type="consent.given", data=CONSENT)
+        await here.registered(type="consent.given", data={**CONSENT, "receivers": ["ngo-l"]})
+        await here.registered(type="referral.submitted", ref=REF, data=REFERRAL)
+        await came(here, "referral.accepted", {"next_step": "plan"}, by="vac", referral=REF)
+        await here.registered(type="consent.withdrawn", data={**TAKEN_BACK, "receivers": ["ngo-l"]})
+        before, unsure = await shown()
+        await came(here, "deadline.breached", owed, by="timekeeper", causationid=unsure["event"])
+        breached, late = await shown()
+        gone = {"rule": "D-STOP", "agency": "ngo-l", "ground": "no_contact"}
+        await came(here, "deadline.lifted", gone, by="special-unit")
+        lifted, past = await shown()
+
+    assert (BEYOND in before, unsure["told"]) == (True, False)
+    assert (late["answer"], late["due"], late["overdue"]) == ("missing", owed["due"], True)
+    assert "The agency has not answered yet. Its answer is due by" in breached
+    assert (past["answer"], past.keys() & {"told", "due", "overdue"}) == ("missing", set())
+    assert "The agency has not answered yet.</p>" in lifted
 
 
 async def lift(here: Given) -> None:

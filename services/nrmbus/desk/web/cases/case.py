@@ -257,8 +257,10 @@ class Case:
             sentence = t("Stop using what you have of this person. Answer that you did.")
         elif due:
             sentence = t("The agency has not answered yet. Its answer is due by {due}.", due=due)
-        else:
+        elif stop.get("told", True):
             sentence = t("The agency has not answered yet.")
+        else:
+            sentence = t("Your agency knows of no answer. If another agency told it of the case, it owes one.")
         type = "consent.stop_confirmed" if is_mine and answer == "missing" else ""
         return Notice(title, sentence, type, bool(stop.get("overdue")))
 
