@@ -156,6 +156,17 @@ async def test_a_desk_of_an_earlier_release_names_no_zone(tmp_path: Path) -> Non
         assert f"at least: {profile.periods.recovery_days} calendar days" in (await page.get("/en/help")).text
 
 
+async def test_a_desk_of_a_later_release_states_more(tmp_path: Path) -> None:
+    """Given facts with a name that this release does not have, as a desk that was updated first writes them, then the page states the others."""
+    profile = load_profile("md@2014-03-28")
+    with here(tmp_path) as page:
+        page.store.state(json.dumps({**json.loads(facts(profile)), "of_a_later_release": ["a fact"]}))
+        page.store.tell(KEY.seal_to, datetime(2026, 3, 2, 9, 0, tzinfo=UTC))
+
+        assert f"at least: {profile.periods.recovery_days} calendar days" in (await page.get("/en/help")).text
+        assert "11:00 nobody at the hotline could read" in (await page.get("/en/write")).text
+
+
 async def test_a_page_for_everybody_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A flood of readers costs no work, and a browser that can gets a third of the bytes."""
     with here(tmp_path) as page:

@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cache, partial
+from inspect import signature
 from pathlib import Path
 from typing import Any, Final, cast
 from zoneinfo import ZoneInfo
@@ -48,6 +49,8 @@ _KEPT_FOR_GOOD: Final = "public, max-age=31536000, immutable"
 _REACH: Final[tuple[Reach, ...]] = ("code", "phone", "email", "other")
 _FOR_WHOM: Final[tuple[ForWhom, ...]] = ("myself", "somebody_i_know", "something_i_saw")
 _SHORT: Final = 200
+_FACTS: Final = signature(Words).parameters.keys() - {"language"}
+"""Facts that sentences of this release have: a desk that was updated first writes others too."""
 
 
 class Busy(Exception):
@@ -394,7 +397,8 @@ class PublicSite:
                 self._profile = known.pop(PROFILE, None)
                 # A desk of an earlier release has written no zone.
                 zone = ZoneInfo(known["zone"]) if "zone" in known else ZONE
-                self._facts = written, {**known, "zone": zone}
+                facts = {name: each for name, each in known.items() if name in _FACTS}
+                self._facts = written, {**facts, "zone": zone}
         return self._facts[1]
 
     def _page(self, t: Words, template: str, name: str, *, status: int = 200, **values: Any) -> Response:
