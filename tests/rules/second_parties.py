@@ -203,7 +203,7 @@ class Parties(Second):
         record = self.records.get(("referral", ref))
         self._answers("referral", ref, by, "accepted", leaves=False)
         if record is not None and ref in self.hands_over:
-            having = self.transferred_by_unit if self.on_case(self.transferred_by_unit) else ""
+            having = self.transferred_by_unit if self._takes_part(self.transferred_by_unit) else ""
             if self.within(record.asker, "DECIDERS") or record.asker == having:
                 self.transferred_by_unit = self.taken_over = by
             elif not having:
@@ -524,7 +524,7 @@ class Parties(Second):
                 *(each for each in by_right if self._may_hold(each)),
                 *(each for each in self.since if self._may_hold(each) and not self.stands_against(each)),
                 *(each for each in self.since if self._may_hold(each)),
-                *(each for each in closing if each not in self.shut_out),
+                *(each for each in closing if each not in self.out and each not in self.let_in),
                 *(each for each in self.units if each in self.knows),
             )),
             None,
@@ -536,5 +536,9 @@ class Parties(Second):
             return True
         return not self.child and self.stands(unit, SHARING, self.day) in ("refused", "withdrawn")
 
+    def _takes_part(self, agency: str) -> bool:
+        """Return whether *agency* has a part, and no consent with a last day let it in again."""
+        return self.on_case(agency) and agency not in self.let_in
+
     def _may_hold(self, agency: str) -> bool:
-        return bool(agency) and self.on_case(agency) and self.within(agency, *CLOSERS)
+        return bool(agency) and self._takes_part(agency) and self.within(agency, *CLOSERS)

@@ -78,6 +78,20 @@ class TestACaseThatTheUnitHandedOver:
 
         assert holder(b) == "vac"
 
+    def test_is_moved_by_a_third_agency_once_the_centre_is_let_in_for_some_days_only(self) -> None:
+        """When the centre's access was ended, a consent for some days lets it in, and the unit has deleted all, then a transfer moves the case."""
+        b = handed_over(Bench())
+        b.say(UNIT, "access.revoked", receivers=["vac"], letter=True, approver="A-2")
+        b.say("ngo-a", "consent.withdrawn", receivers=[UNIT])
+        b.say(UNIT, "consent.stop_confirmed", answer="deleted")
+        b.say("ngo-a", "consent.given", receivers=["vac"], given_by="individual", expires="2026-03-12")
+        b.say("ngo-a", "referral.submitted", ref="R-5", to=["vac"])
+        b.say("vac", "referral.accepted", ref="R-5")
+        b.say("ngo-a", "referral.submitted", ref="R-9", to=["ngo-l"], mode="transfer")
+        b.say("ngo-l", "referral.accepted", ref="R-9")
+
+        assert holder(b) == "ngo-l"
+
     def test_is_the_units_again_once_that_begins(self) -> None:
         """When the unit, which had deleted all, is asked again, then the centre holds the case until the unit begins."""
         b = handed_over(Bench())

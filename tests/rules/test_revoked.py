@@ -143,10 +143,10 @@ class TestAConsentForSomeDays:
         b.say(self.by, "consent.given", **self.consent, expires="2026-03-12")
         return b
 
-    def refer(self, b: Bench) -> Said:
+    def refer(self, b: Bench, mode: str = "referral") -> Said:
         """Send a letter to the agency, which it may open."""
         more: dict[str, Any] = {"urgency": "normal", "services": ["legal"], "legal_basis": LEGAL, "letter": True}
-        return b.say(self.by, "referral.submitted", ref="R-9", to=[self.agency], **more)
+        return b.say(self.by, "referral.submitted", ref="R-9", to=[self.agency], mode=mode, **more)
 
     def rules_against(self, b: Bench, by: str, type: str, **said: Any) -> set[str]:
         """Return every rule that refuses the event."""
@@ -209,13 +209,37 @@ class TestAConsentForSomeDays:
         assert self.agency in ended.audience.recipients
         assert not b.view.on_case(self.agency)
 
-    def test_p2_gives_it_no_case_afterwards(self, *, child: bool) -> None:
-        """P2: when the last day is over, then the agency does not take the case over by a plan."""
+    @pytest.mark.parametrize("day", ["d10 9:00", "d11 9:00"], ids=["in these days", "afterwards"])
+    def test_p2_gives_it_no_case(self, day: str, *, child: bool) -> None:
+        """P2: when the agency would take the case over by a plan or a transfer, then that is refused."""
         b = self.let_in(child)
-        self.refer(b)
+        self.refer(b, mode="transfer")
+        b.at(day)
 
-        assert "G-67" not in self.rules_against(b.at("d10 9:00"), self.agency, "plan.adopted", to=[self.by])
-        assert "G-67" in self.rules_against(b.at("d11 9:00"), self.agency, "plan.adopted", to=[self.by])
+        assert "G-67" in self.rules_against(b, self.agency, "plan.adopted", to=[self.by])
+        assert refused(b, self.agency, "referral.accepted", ref="R-9") == "G-67"
+        assert refused(b, self.agency, "referral.declined", ref="R-9") is None
+
+    def test_leaves_the_case_with_its_holder(self, *, child: bool) -> None:
+        """When the agency accepts a referral and its last day passes, then no day moves the case to another agency."""
+        b = self.let_in(child)
+        before = b.rules.holder(b.view, b.event(self.by, "case.closed"))
+        self.refer(b)
+        b.say(self.agency, "referral.accepted", ref="R-9")
+
+        def holder(day: str) -> str | None:
+            return b.rules.holder(b.view, b.at(day).event(self.by, "case.closed"))
+
+        assert before not in (None, self.agency)
+        assert (holder("d10 9:00"), holder("d11 9:00")) == (before, before)
+
+    def test_gives_it_the_case_back_by_a_consent_without_an_end(self, *, child: bool) -> None:
+        """When a consent without a last day follows, then the agency takes a case over as any agency."""
+        b = self.let_in(child)
+        self.refer(b, mode="transfer")
+        b.say(self.by, "consent.given", **self.consent)
+
+        assert refused(b, self.agency, "referral.accepted", ref="R-9") is None
 
     def test_p2_ends_with_a_withdrawal(self, *, child: bool) -> None:
         """P2: when that consent is taken back before its last day, then the agency reads nothing from then on."""
@@ -320,6 +344,26 @@ class TestAnEmergencyAfterAConsentForSomeDays:
 
         assert refused(b, "vac", "access.resealed", ref="E-1", letter=True) is None
         assert refused(b.at("d11 0:30"), "vac", "access.resealed", ref="E-1", letter=True) == "G-70"
+
+
+class TestAChildInDangerAfterAConsentForSomeDays:
+    """Given a child whose assistance centre was shut out, and a consent of the carer to that centre until 12 March."""
+
+    def let_in(self) -> Bench:
+        """The centre had adopted the plan; in these days the unit asks it for help, and it agrees."""
+        b = cut(child_planned(Bench()), "vac")
+        b.say(UNIT, "consent.given", receivers=["vac"], given_by="caregiver", expires="2026-03-12")
+        b.say(UNIT, "referral.submitted", ref="R-9", to=["vac"], services=["legal"], legal_basis=LEGAL, letter=True)
+        b.say("vac", "referral.accepted", ref="R-9")
+        return b
+
+    @pytest.mark.parametrize("day", ["d10 9:00", "d11 9:00"], ids=["in these days", "afterwards"])
+    def test_is_asked_about_by_the_house_in_an_emergency(self, day: str) -> None:
+        """When the child is missing, then the house may ask the unit, which holds the case, for what the emergency needs."""
+        b = self.let_in().at(day)
+        asked = b.say("ngo-shelter", BROKEN, reason="missing_person", ref="E-1", **TWO)
+
+        assert UNIT in asked.audience.recipients
 
 
 class TestTheHouseOfAConsentForSomeDays:

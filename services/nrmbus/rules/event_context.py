@@ -352,7 +352,8 @@ def referrer(tables: Tables, roles: Roles, view: View) -> str | None:
 def holder_of(context: EventContext, view: View) -> str | None:
     """Return the holder of *view*: by plan, by taking over from the deciding body, as that unit which began, by taking over, or by the signal.
 
-    An agency without a part holds nothing, as one that deleted its data or whose access was ended, nor one whose role closes no case. If none of these
+    An agency without a part holds nothing, as one that deleted its data, nor one whose role closes no case, nor one whose access was ended, also
+    if a consent with a last day let it in again: the end of that day would move the case without an event. If none of these
     is left, the holder is the agency with the oldest part that may close cases. If no such agency is left, the first of them whose access was not ended can still close the
     case, and do nothing else; if the access of all was ended, a deciding body that knows the case can.
     """
@@ -364,10 +365,11 @@ def holder_of(context: EventContext, view: View) -> str | None:
         return None
     closers = context.tables.publishers.get(CLOSED, frozenset())
     by_right = [agency for agency in by_right if context.roles.of(agency) in closers] or by_right
-    left = [agency for agency in view.parts if context.roles.of(agency) in closers]
+    ended = {*view.revoked, *view.let_in}
+    left = [agency for agency in view.parts if context.roles.of(agency) in closers and agency not in ended]
     unrefused = [agency for agency in left if not context.barred(agency)]
-    standing = [agency for agency in by_right if view.on_case(agency)]
-    former = [agency for agency in by_right if shut_out(view, agency, context.today) is None]
+    standing = [agency for agency in by_right if view.on_case(agency) and agency not in ended]
+    former = [agency for agency in by_right if agency not in ended]
     knowing = [unit for unit in context.units if view.count_for(unit) and context.roles.of(unit) in closers]
     return next(iter((*standing, *unrefused, *left, *former, *knowing, *by_right)))
 
@@ -375,13 +377,13 @@ def holder_of(context: EventContext, view: View) -> str | None:
 def taken_over(context: EventContext) -> dict[str, Any]:
     """Return the fields of a view that say who has taken the case over, once the sender has accepted the referral; empty if that moves nothing.
 
-    While an agency has the case from the deciding body, a transfer by that agency hands it on, and one by a third agency does not.
+    While an agency holds the case from the deciding body, a transfer by that agency hands it on, and one by a third agency does not.
     """
     referral, view = context.referral, context.view
     if referral is None or not (referral.transfer or referral.made_support):
         return {}
     by_unit, holder = context.is_unit(referral.sender), view.taken_over_by
-    is_handed_on = view.handed_on and holder is not None and view.on_case(holder)
+    is_handed_on = view.handed_on and holder is not None and view.on_case(holder) and holder not in view.let_in
     if is_handed_on and not by_unit and referral.sender != holder:
         return {}
     return {"taken_over_by": context.source, "handed_on": by_unit or is_handed_on}

@@ -395,15 +395,15 @@ def access_revoked(q: Question) -> bool:
     """An event of an agency whose access was ended, beyond its answer to that; or one that turns to an agency that is shut out.
 
     An override lets nobody in again, nor does the word of a relative: the person does, for a child also the carer, by a consent
-    that another agency records. A consent for some days is made longer in no other way. After these days the agency takes no
-    case over.
+    that another agency records. A consent for some days is made longer in no other way. In these days the agency takes no
+    case over: its last day would leave the case with an agency that hears nothing.
     """
     revoked, let_in = q.view.revoked, q.view.let_in
     if not (revoked or let_in) or q.about_no_case:
         return False
     if q.source in revoked:
         return q.event.type not in _OF_WHO_IS_OUT
-    if takes_over(q) and q.shut_out(q.source):
+    if takes_over(q) and q.source in let_in:
         return True
     named = receivers_of(q.event) if _by_others_word(q) else ()
     if any(agency in revoked or agency in let_in for agency in named):
