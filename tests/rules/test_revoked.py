@@ -262,6 +262,38 @@ class TestAConsentForSomeDays:
         b.at("d11 9:00")
         assert refused(b, "hospital", "referral.info_requested", ref="R-12") == "G-51"
 
+    @pytest.mark.parametrize(
+        ("type", "said"),
+        [
+            ("access.granted", {"what": "case", "purpose": "case_work"}),
+            ("access.granted", {"what": "export", "purpose": "case_work"}),
+            ("case.copy_issued", {"ref": "R-9"}),
+            ("referral.submitted", {"ref": "R-10", "to": ["hospital"]}),
+            ("service.requested", {"ref": "S-1", "to": ["hospital"]}),
+            ("shelter.bed_requested", {"ref": "B-9", "to": ["hospital"]}),
+            ("needs.assessed", {"to": ["hospital"], "letter": True}),
+        ],
+    )
+    def test_p2_reads_and_hands_on_nothing_afterwards(self, type: str, said: dict[str, Any], *, child: bool) -> None:
+        """P2: when the last day is over, then the agency neither reads nor hands on the case, as while its access was ended."""
+        b = self.let_in(child)
+        self.refer(b)
+        b.say(self.agency, "referral.accepted", ref="R-9")
+
+        assert "G-67" not in self.rules_against(b.at("d10 9:00"), self.agency, type, **said)
+        assert "G-67" in self.rules_against(b.at("d11 9:00"), self.agency, type, **said)
+
+    def test_still_gives_its_answers_afterwards(self, *, child: bool) -> None:
+        """When the last day is over, then the agency answers a referral and a request for a service of these days."""
+        b = self.let_in(child)
+        self.refer(b)
+        asker = "ngo-shelter" if child else "vac"
+        b.say(asker, "service.requested", ref="S-1", to=[self.agency])
+        b.at("d11 9:00").say(self.agency, "referral.accepted", ref="R-9")
+
+        assert refused(b, self.agency, "referral.completed", ref="R-9") is None
+        assert refused(b, self.agency, "service.delivered", ref="S-1") is None
+
     def test_p2_keeps_its_letters_shut_afterwards(self, *, child: bool) -> None:
         """P2: when the last day is over, then a letter of these days stays shut, for the registrar and at the agency's desk."""
         b = self.let_in(child)

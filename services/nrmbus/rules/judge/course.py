@@ -9,7 +9,7 @@ from nrmbus.rules.event_context import CLOSED, COURT, SHARING, receivers_of, rev
 from nrmbus.rules.evolve.payment import ordered_before
 from nrmbus.rules.grants import COMPENSATION, in_band, paid_grant
 from nrmbus.rules.judge.check import WITH_TO, Check, Question, RuleList
-from nrmbus.rules.judge.protection import takes_over
+from nrmbus.rules.judge.protection import hands_on, takes_over
 from nrmbus.rules.records import Grant, Service
 
 _rules = RuleList()
@@ -32,6 +32,10 @@ _OF_WHO_IS_OUT: Final = frozenset(
     {"consent.stop_confirmed", "access.erasure_confirmed", "letter.opened", "letter.kept_shut", "letter.unreadable"}
 )
 """Types that an agency still publishes after its access was ended: that it has stopped, what it erased, and receipts."""
+_READ_OR_ASKED: Final = frozenset(
+    {"access.granted", "case.copy_issued", "referral.submitted", "service.requested", "shelter.bed_requested"}
+)
+"""Types by which an agency reads the case as a whole, hands it out, or brings another agency into it."""
 
 
 @_rules.rule("G-40")
@@ -396,7 +400,7 @@ def access_revoked(q: Question) -> bool:
 
     An override lets nobody in again, nor does the word of a relative: the person does, for a child also the carer, by a consent
     that another agency records. A consent for some days is made longer in no other way. In these days the agency takes no
-    case over: its last day would leave the case with an agency that hears nothing.
+    case over: its last day would leave the case with an agency that hears nothing. Afterwards it answers, and reads, hands out and asks nothing.
     """
     revoked, let_in = q.view.revoked, q.view.let_in
     if not (revoked or let_in) or q.about_no_case:
@@ -404,6 +408,8 @@ def access_revoked(q: Question) -> bool:
     if q.source in revoked:
         return q.event.type not in _OF_WHO_IS_OUT
     if takes_over(q) and q.source in let_in:
+        return True
+    if q.shut_out(q.source) and (q.event.type in _READ_OR_ASKED or hands_on(q)):
         return True
     named = receivers_of(q.event) if _by_others_word(q) else ()
     if any(agency in revoked or agency in let_in for agency in named):

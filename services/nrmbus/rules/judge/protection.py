@@ -202,8 +202,7 @@ def _concerned(q: Question) -> Iterator[tuple[str, str]]:
         yield from ((agency, SHARING) for agency in q.reviewers)
     if q.event.type == _QUESTION and q.referral and not q.child:
         yield q.referral.sender, SHARING
-    hands_on = q.event.type in WITH_TO and q.event.sealeddigest is not None
-    if (takes_over(q) or hands_on or q.event.type in _RETURNING) and not q.child:
+    if (takes_over(q) or hands_on(q) or q.event.type in _RETURNING) and not q.child:
         yield q.source, SHARING
 
 
@@ -211,6 +210,11 @@ def takes_over(q: Question) -> bool:
     """Return whether the sender would hold the case: it adopts a plan, or accepts a transfer."""
     referral = q.referral if q.event.type == _ACCEPTED else None
     return q.event.type == _PLAN or (referral is not None and (referral.transfer or referral.made_support))
+
+
+def hands_on(q: Question) -> bool:
+    """Return whether the sender passes its knowledge on in a letter to agencies that it chooses."""
+    return q.event.type in WITH_TO and q.event.sealeddigest is not None
 
 
 @_rules.rule("G-30", *WITH_TO, *_OWN, *_RETURNING, _ACCEPTED, PAPERS, _QUESTION, _REVIEW)
