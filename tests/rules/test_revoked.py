@@ -375,7 +375,18 @@ class TestAnEmergencyAfterAConsentForSomeDays:
         b.say_due("access.reseal_due")
 
         assert refused(b, "vac", "access.resealed", ref="E-1", letter=True) is None
+        (emergency,) = b.view.emergencies.values()
+        assert b.rules.may_be_answered(b.view, emergency, b.now)
         assert refused(b.at("d11 0:30"), "vac", "access.resealed", ref="E-1", letter=True) == "G-70"
+        assert not b.rules.may_be_answered(b.view, emergency, b.now)
+
+    @pytest.mark.parametrize(("asked", "due"), [("d10 23:49", True), ("d10 23:50", False)])
+    def test_p2_makes_no_answer_due_after_midnight(self, asked: str, *, due: bool) -> None:
+        """P2: when the ten minutes end at midnight, then no agency is told that an answer is due, and no letter is opened for it."""
+        b = self.let_in().at(asked)
+        b.say("ngo-l", BROKEN, reason="missing_person", ref="E-1", **TWO)
+
+        assert any(each.startswith("access.reseal_due") for each in b.through("d11 1:00")) is due
 
 
 class TestAChildInDangerAfterAConsentForSomeDays:

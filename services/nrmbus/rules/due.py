@@ -16,6 +16,7 @@ from nrmbus.rules.clocks import late
 from nrmbus.rules.due_times import due_of, length_of
 from nrmbus.rules.duties import changing
 from nrmbus.rules.emergency import refused_by_person
+from nrmbus.rules.event_context import shut_out
 from nrmbus.rules.records import Referral, Running
 from nrmbus.rules.retention import kept
 from nrmbus.rules.tables import Roles, Tables
@@ -186,12 +187,13 @@ def _ends_of_keeping(tables: Tables, view: View) -> Iterator[Due]:
 
 
 def _reseals(tables: Tables, view: View) -> Iterator[Due]:
-    """Yield the sealing for each emergency: after the minutes for objecting, or at once; none if the person refuses the asker, or the asker has no part any more."""
+    """Yield the sealing for each emergency: after the minutes for objecting, or at once; none if the person refuses the asker, the asker is shut out by then, or has no part any more."""
     for each in view.emergencies.values():
         wait = lasting(minutes=0 if each.at_once else tables.profile.emergency.object_minutes)
         at = later(each.mark.registered, wait)
-        is_refused = refused_by_person(view, each.mark.source, tables.calendar.day(at))
-        if each.state != "asked" or each.holder is None or is_refused or not view.on_case(each.mark.source):
+        asker, day = each.mark.source, tables.calendar.day(at)
+        is_barred = refused_by_person(view, asker, day) or shut_out(view, asker, day) is not None
+        if each.state != "asked" or each.holder is None or is_barred or not view.on_case(asker):
             continue
         data = AccessResealDue(holder=each.holder)
         yield _due(at, data.type, each.mark.id, data, each.ref, "")

@@ -262,8 +262,9 @@ class Rules:
         return shut_out(view, agency, self._of(view.policy).tables.calendar.day(now)) is not None
 
     def may_be_answered(self, view: View, emergency: Emergency, now: datetime) -> bool:
-        """Return whether the parts requested in *emergency* in the case of *view* may still be sealed at *now*."""
-        return not is_too_late(self._of(view.policy).tables, emergency, now)
+        """Return whether the parts requested in *emergency* in the case of *view* may still be sealed at *now*: in time, to an asker that is not shut out."""
+        is_late = is_too_late(self._of(view.policy).tables, emergency, now)
+        return not is_late and not self.shuts_out(view, emergency.mark.source, now)
 
     def why(
         self, view: View, event: Event, agency: str, policy: str | None = None, now: datetime | None = None
