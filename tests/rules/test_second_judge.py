@@ -16,7 +16,8 @@ import pytest
 from agencies import AGENCIES, POLICY
 from nrmbus.events.model import Event, Fact
 from nrmbus.rules import Rules, load_profile
-from nrmbus.rules.profile import End, Length
+from nrmbus.rules.length import Length
+from nrmbus.rules.profile import End
 from nrmbus.rules.versions import understood
 from rules.roaming import Roaming
 from rules.second_audience import misdelivered
