@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from nrmbus.bus.errors import KeyElsewhere, NotCertified
+from nrmbus.bus.errors import KeyElsewhere, KeysSealed, NotCertified
 from nrmbus.bus.folder import BusFolder, Listening
 from nrmbus.bus.kafka.gate import Gate
 from nrmbus.bus.pki import building, certificate
@@ -298,6 +298,39 @@ def test_a_certificate_over_a_key_that_is_gone_is_not_stored(authority: Authorit
         certificate.keep(tls, authority.issue("ngo-a", first), authority.brokers_ca)
 
     assert tls.certificate.read_bytes() == present
+    Reach("kafka.example.org:9092", tls).context()
+
+
+def test_a_damaged_key_is_replaced_by_the_one_that_a_certificate_came_for(
+    authority: Authority, folder: BusFolder
+) -> None:
+    """Given a TLS key whose file is damaged, when the certificate over its successor comes, then both are in use; no other certificate is stored."""
+    tls = Tls(folder.agency("ngo-a").path)
+    authority.equip("ngo-a", tls.home)
+    present = tls.certificate.read_bytes()
+    tls.key.write_bytes(b"")
+    asked = certificate.request(tls, anew=True)
+
+    with pytest.raises(KeysSealed):
+        certificate.keep(tls, present, authority.brokers_ca)
+    certificate.keep(tls, authority.issue("ngo-a", asked), authority.brokers_ca)
+
+    assert not tls.next_key.exists()
+    Reach("kafka.example.org:9092", tls).context()
+
+
+def test_a_damaged_next_key_leaves_the_certificate_over_the_present_one(
+    authority: Authority, folder: BusFolder
+) -> None:
+    """Given a waiting TLS key whose file is damaged, when a certificate over the present key comes, then it is stored."""
+    tls = Tls(folder.agency("ngo-a").path)
+    authority.equip("ngo-a", tls.home)
+    issued = authority.issue("ngo-a", certificate.request(tls, present=True))
+    certificate.request(tls, anew=True)
+    tls.next_key.write_bytes(b"")
+
+    certificate.keep(tls, issued, authority.brokers_ca)
+
     Reach("kafka.example.org:9092", tls).context()
 
 

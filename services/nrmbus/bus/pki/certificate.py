@@ -72,15 +72,27 @@ def keep(tls: Tls, certificate: bytes, ca: bytes) -> None:
 
     Raises:
         KeyElsewhere: it is over neither key; the present certificate stays.
-        KeysSealed: as `request`.
+        KeysSealed: as `request`, if it is over neither key that opens.
     """
     over = x509.load_pem_x509_certificate(certificate).public_key()
     with locked_folder(tls.folder):
-        if not any(each.exists() and opened(each).public_key() == over for each in (tls.key, tls.next_key)):
-            raise KeyElsewhere
+        held = _over(tls, over)
         write_private(tls.ca, ca)
         write_private(tls.certificate, certificate)
-        _use_next_key(tls)
+        if held == tls.next_key:
+            held.replace(tls.key)
+
+
+def _over(tls: Tls, public: object) -> Path:
+    """Return the file of the private key of *public*. Raise KeyElsewhere or KeysSealed as `keep`."""
+    sealed = None
+    for each in (tls.key, tls.next_key):
+        try:
+            if each.exists() and opened(each).public_key() == public:
+                return each
+        except KeysSealed as error:  # a damaged key may be the reason why the certificate over the other was asked for
+            sealed = error
+    raise sealed or KeyElsewhere
 
 
 def _use_next_key(tls: Tls) -> None:
