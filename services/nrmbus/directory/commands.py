@@ -22,10 +22,11 @@ from nrmbus.directory.entry import CHANGES_KEYS, Contact, Entry, Kind, LogEntry
 from nrmbus.directory.errors import DirectoryError
 from nrmbus.directory.fold import RUNNING, SERVICES, TWO, Kids
 from nrmbus.directory.heads import utc_time
-from nrmbus.directory.operator import Admitter, Identity, LogIdentity, Operator, operator_key
+from nrmbus.directory.operator import NEXT, Admitter, Identity, LogIdentity, Operator, operator_key
 from nrmbus.directory.reader import DirectoryReader
 from nrmbus.directory.renewal import MOST
 from nrmbus.directory.requests import Disposal, Request, believe, digest, disposed, disposed_cases
+from nrmbus.wire import base64
 from nrmbus.wire.ids import is_agency
 from nrmbus.wire.keys import files
 from nrmbus.wire.keys.keys import SigningKey
@@ -152,6 +153,22 @@ async def ask_for_new_keys(
     entry = joining.proposed(directory, wanted, kind, made=now, until=until)
     old = [present.signing] if has_present else []
     return Request(entry=joining.asked_by(entry, [*_proving(coming), *old]), csr=csr)
+
+
+def waiting_in(home: Path) -> tuple[Path, ...]:
+    """Return the folders in *home* where keys of an earlier request wait: `ask_for_new_keys` names those again."""
+    return tuple(each.parent for each in (home / "keys" / NEXT / "signing.seed", Tls(home).next_key) if each.exists())
+
+
+def named_again(home: Path, request: Request, waiting: Iterable[Path]) -> tuple[Path, ...]:
+    """Return those folders of *waiting*, as they were before *request* was made, whose keys it names."""
+    # Keys that the directory names already lie in the same folder until `check`: letters are sealed to them, so they stay.
+    agency, signing = request.entry.agency, request.entry.signing
+    return tuple(
+        each
+        for each in waiting
+        if each == Tls(home).next_key.parent or base64.encode(Identity.next_at(home, agency).signing.public) == signing
+    )
 
 
 def _lies_here(home: Path, present: Identity, before: Kids) -> bool:

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import os
+import shutil
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -36,7 +37,7 @@ from nrmbus.directory.heads import utc_time
 from nrmbus.directory.operator import Admitter, Identity, Operator, operator_key
 from nrmbus.directory.requests import Request
 from nrmbus.host import supervisor
-from nrmbus.wire import json
+from nrmbus.wire import base64, json
 from nrmbus.wire.keys.keys import SigningKey
 from nrmbus.wire.names import REGISTRAR, requests_of
 
@@ -334,6 +335,60 @@ def test_keys_asked_for_as_lost_leave_the_connection_until_they_are_certified(
     Reach("kafka.example.org:9092", tls).context()
     assert tls.key.read_bytes() != stolen
     assert not tls.next_key.exists()
+
+
+def test_lost_says_that_it_names_waiting_keys_again(
+    quiet: BusFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Given keys of an earlier request that a thief may have, when others are requested, then the command says which to move away for new ones.
+
+    The moved keys go with the answer to the earlier request.
+    """
+    home, authority = home_of(quiet, "ngo-a"), Authority(quiet)
+    tls = Tls(home)
+    authority.equip("ngo-a", home)
+    folders = (home / "keys" / "next", home / "tls" / "next")
+
+    def lost(name: str) -> tuple[Request, bool]:
+        file = tmp_path / name
+        agency.lost("ngo-a", file, directory=quiet.path / "entries", data=quiet.path, keys_unprotected=True)
+        return Request.read(file), f"move {folders[0]} and {folders[1]} " in capsys.readouterr().out
+
+    first, said_first = lost("first")
+    again, said_again = lost("again")
+    assert (again.entry.signing, again.entry.sealing) == (first.entry.signing, first.entry.sealing)
+    assert (said_first, said_again) == (False, True)
+
+    for number, each in enumerate(folders):
+        each.rename(tmp_path / f"moved{number}")
+    other, said_other = lost("other")
+    assert not said_other
+    for purpose in ("signing", "sealing", "witness", "csr"):
+        assert getattr(other.entry, purpose) != getattr(first.entry, purpose), purpose
+
+    for number, each in enumerate(folders):
+        shutil.rmtree(each)
+        (tmp_path / f"moved{number}").rename(each)
+    certificate.keep(tls, authority.issue("ngo-a", (first.csr or "").encode()), authority.brokers_ca)
+    Reach("kafka.example.org:9092", tls).context()
+    assert base64.encode(Identity.next_at(home, "ngo-a").signing.public) == first.entry.signing
+
+
+def test_waiting_keys_that_the_directory_has_are_not_to_be_moved(
+    quiet: BusFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Given waiting keys that the directory names already, when others are requested, then nobody is told to move those away, since letters are sealed to them."""
+    home = home_of(quiet, "ngo-a")
+    known = read_file(quiet, quiet.path / "entries")
+    keys = home / "keys"
+    (keys / "next").mkdir()
+    for each in [*keys.glob("*.seed")]:
+        each.rename(keys / "next" / each.name)
+    assert base64.encode(Identity.next_at(home, "ngo-a").signing.public) == known.entries["ngo-a"].signing
+
+    agency.lost("ngo-a", tmp_path / "request", directory=quiet.path / "entries", data=quiet.path, keys_unprotected=True)
+
+    assert "move " not in capsys.readouterr().out
 
 
 def test_new_keys_of_a_test_agency_reach_the_canary(quiet: BusFolder, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -163,7 +163,8 @@ def lost(
     If the old key can still sign (a copy was stolen), the new keys are valid at once. If it cannot (the disk is
     dead), they are valid four days after the first admitter signs, so that the owner of the old key has 72 hours to
     object. After a theft, and until the new keys are valid, block the old keys with nrmbus agency suspend. All
-    certificates of the agency end when the new keys become valid.
+    certificates of the agency end when the new keys become valid. If keys of an earlier request wait in the agency's
+    folder, the request names those again: the output says how to have others.
     """
     folder = context.unlocked()
     if directory is None and folder.is_joined and not Tls(home_of(folder, agency)).certificate.exists():
@@ -172,15 +173,23 @@ def lost(
             f"with nrmbus agency list --signed FILE; then nrmbus agency lost {agency} --directory FILE."
         )
     with sentences():
-        known = read_file(folder, directory) if directory else None
+        known, home = read_file(folder, directory) if directory else None, home_of(folder, agency)
+        waiting = commands.waiting_in(home)
         asked = asyncio.run(ask_for_new_keys(folder, agency, "lost", timedelta(), known=known))
         _written(asked, out)
+        again = commands.named_again(home, asked, waiting)
     typer.echo(
         "The new keys are valid as soon as two admitters have signed."
         if commands.is_vouched(asked)
         else "The new keys are valid four days after the first admitter signs: the old key did not sign, so its owner may object."
     )
     typer.echo("Then each desk that sent the agency a letter within the last 30 days gets a task to send it again.")
+    if again:
+        typer.echo(
+            "The request names keys of an earlier request again. If somebody else may have a copy of those keys, let nobody sign "
+            f"either request: move {' and '.join(map(str, again))} to another place, and run this command again for other keys. "
+            "If the earlier request is entered all the same, put the folders back in place of the newer ones, and run nrmbus agency check."
+        )
 
 
 @app.register(example="nrmbus agency check ngo-b ngo-b.request.json")
