@@ -58,6 +58,19 @@ def test_an_address_with_a_slip_is_not_waited_for(slip: str) -> None:
         run(Ledger.open(place, bus=BUS, agency="vac", patience=0.0), place)
 
 
+@pytest.mark.parametrize("mode", ["verify-ca", "verify-full"])
+def test_a_right_address_waits_for_the_authoritys_certificate(
+    mode: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given an address without a slip, and no certificate of the authority in the home folder yet, then the desk waits as for a server."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("PGSSLROOTCERT", raising=False)
+    place = Address.parse(f"postgresql://nrm@127.0.0.1:1/ledger?sslmode={mode}")
+
+    with pytest.raises(DeskError, match="ledger_away"):
+        run(Ledger.open(place, bus=BUS, agency="vac", patience=0.0), place)
+
+
 def test_an_error_in_the_moment_of_ctrl_c_is_no_other_end(tmp_path: Path) -> None:
     """Given a request that times out while a person ends the desk, then the desk was ended by the person."""
     with interruptible(), pytest.raises(KeyboardInterrupt):

@@ -54,6 +54,9 @@ _PUT_OUT: Final = text("SELECT pg_terminate_backend(:pid)")
 _AWAY: Final = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 _UNFIT: Final = (asyncpg.ClientConfigurationError, UnicodeError)
 """Errors of an address that no server will ever answer at: a member with a slip, a host that cannot be a name."""
+_NO_AUTHORITY: Final = "root certificate file "
+"""Start of asyncpg's sentence where `sslmode=verify-…` has no `sslrootcert` and ~/.postgresql/root.crt is missing. The address is
+right, and the file may come, for example with a folder that is mounted later."""
 
 
 REWRITTEN: Final = (
@@ -67,7 +70,7 @@ _CLEANING: Final = (*(f"VACUUM (FULL) {each}" for each in REWRITTEN), *(f"VACUUM
 
 
 async def _connect(address: Address, name: str, *, answer: float | None = None, **settings: str) -> Any:
-    """Connect to the server at *address*. Raises DeskError ``ledger_unfit``, and OperationalError if the server is away."""
+    """Connect to the server at *address*. Raises DeskError ``ledger_unfit``, and OperationalError if the server or the certificate of its authority is away."""
     try:
         return await asyncpg.connect(
             address.url,
@@ -77,7 +80,9 @@ async def _connect(address: Address, name: str, *, answer: float | None = None, 
         )
     except UnicodeDecodeError as error:  # a server that words its refusal in another encoding
         raise OperationalError(None, None, error) from None
-    except _UNFIT:
+    except _UNFIT as error:
+        if str(error).startswith(_NO_AUTHORITY):
+            raise OperationalError(None, None, error) from None
         raise DeskError("ledger_unfit") from None
     except _AWAY as error:
         raise OperationalError(None, None, error) from None
