@@ -10,6 +10,7 @@ import pytest
 from intake.given import KEY
 from intake.public_page import SETTING, here
 from nrmbus.desk.intake import facts
+from nrmbus.intake.store import IntakeStore
 from nrmbus.public.site import INFORMATION, PublicSite
 from nrmbus.rules.profile_files import load_profile
 from nrmbus.web.words import LANGUAGES
@@ -94,6 +95,40 @@ async def test_another_country_has_neither_the_language_nor_the_number_of_azerba
     with here(tmp_path / "b", national="152") as page:
         page.store.state(told)
         assert 'href="tel:152"' in (await page.get("/en/call")).text
+
+
+async def test_no_sentence_breaks_off_without_a_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given another country and no number in the setting, when a person in danger opens the form, then no sentence breaks off before a number."""
+    monkeypatch.delitem(SETTING, "phone")
+    told = facts(load_profile("md@2014-03-28"))
+    with here(tmp_path / "a", run_by="ngo") as page:
+        page.store.state(told)
+        shown = {name: (await page.get(f"/en/{name}")).text for name in ("", *INFORMATION, *FORMS)}
+    with here(tmp_path / "b", store=IntakeStore(tmp_path / "b"), run_by="ngo") as page:
+        page.store.state(told)
+        shown["not ready"] = (await page.get("/en/write")).text
+
+    assert "A message may be read too late." in shown["write"]
+    assert "We cannot take a message now." in shown["not ready"]
+    for words in (
+        "call first",
+        "Please call",
+        "Then call",
+        "Who answers at these numbers",
+        "The numbers",
+        'class="call"',
+    ):
+        assert [name for name, text in shown.items() if words in text] == [], words
+
+
+async def test_the_form_names_the_number_to_call_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a hotline without a number of its own, then the form names the state's, or else the first further line."""
+    monkeypatch.delitem(SETTING, "phone")
+    lines = [{"number": "1 12", "name": SETTING["name"]}, {"number": "113", "name": SETTING["name"]}]
+    for folder, national, number in (("a", "152", "152"), ("b", None, "112")):
+        with here(tmp_path / folder, national=national, lines=lines) as page:
+            text = (await page.get("/en/write")).text
+            assert re.findall(r'call first: <a href="tel:([^"]+)"', text) == [number]
 
 
 async def test_the_figures_of_the_page_are_those_of_the_profile(tmp_path: Path) -> None:

@@ -1,11 +1,13 @@
 """The public page as a process: it needs no broker and no key, and a kill loses nothing that a code confirmed."""
 
 import asyncio
+import json
 import os
 import re
 import signal
 import socket
 from pathlib import Path
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -19,11 +21,13 @@ from nrmbus.bus.http_server import Server
 from nrmbus.bus.private_files import write_json
 from nrmbus.bus.vitals import RELEASE
 from nrmbus.cli.health import ask, expected
+from nrmbus.desk.intake import facts
 from nrmbus.host.services import agency_of, is_public_page, pages_here, public_page_of, run_service
 from nrmbus.host.spawn import hand_on
 from nrmbus.intake.store import IntakeStore
 from nrmbus.public.app import main
 from nrmbus.public.settings import PublicSettings
+from nrmbus.rules.profile_files import load_profile
 from nrmbus.wire.keys import keyfile
 from nrmbus.wire.keys.keyfile import Passphrase
 from patience import PATIENCE
@@ -92,6 +96,44 @@ def test_a_page_whose_port_another_program_has_does_not_move(tmp_path: Path, mon
             BusError, match=rf"another program has port {port} .* change `port` of `public` in \S+agency"
         ):
             main(folder, "hotline")
+
+
+@pytest.mark.parametrize(
+    ("profile", "lines", "is_told"),
+    [
+        ("md@2014-03-28", [], True),
+        ("md@2014-03-28", [{"number": "112", "name": SETTING["name"]}], False),
+        ("az@2022-04-29", [], False),
+    ],
+)
+def test_a_page_without_a_number_says_so_at_its_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, profile: str, lines: list[object], *, is_told: bool
+) -> None:
+    """Given a page that names no number to call, when it starts, then its operator is told, and its health tells doctor."""
+    asked: list[object] = []
+
+    async def served(server: Server) -> None:
+        """Ask the page for its health, and end."""
+        headers = {"authorization": f"Bearer {json.loads((page.path / 'public/door.json').read_bytes())['token']}"}
+        transport = httpx.ASGITransport(app=cast("Any", server.config.app))
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1", headers=headers) as client:
+            asked.append((await client.get("/health")).json()["names_number"])
+
+    monkeypatch.setattr(Server, "run_until_told", served)
+    monkeypatch.setattr(telemetry, "set_up", lambda *_: None)
+    folder = made(tmp_path)
+    page = folder.agency("hotline")
+    setting = {name: each for name, each in SETTING.items() if name != "phone"}
+    write_json(page.agency_json, {"public": setting | {"lines": lines}})
+    store = IntakeStore(page.path)
+    store.state(facts(load_profile(profile)))
+    store.close()
+    told: list[str] = []
+
+    main(folder, "hotline", told.append)
+
+    assert any("names no telephone number: set `phone` or `lines`" in each for each in told) is is_told
+    assert asked == [not is_told]
 
 
 def test_a_page_has_no_port_twice() -> None:

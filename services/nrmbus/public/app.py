@@ -43,13 +43,15 @@ def served(
 
     `nrmbus status` asks it for its health with the token that *is_local* recognises; for everybody else there is no such page.
     """
-    app = (site or PublicSite(settings, store, hotline)).application()
+    site = site or PublicSite(settings, store, hotline)
+    app = site.application()
 
     async def health(request: Request) -> Response:
         if not is_local(request.headers.get("authorization")):
             raise HTTPException(404)
         service = f"{FOLDER}.{hotline.agency}"
-        return JSONResponse({"service": service, "live": True, "ready": True, "release": RELEASE})
+        state = {"service": service, "live": True, "ready": True, "release": RELEASE}
+        return JSONResponse(state | {"names_number": site.names_number()})
 
     app.router.routes.append(Route("/health", health))
 
@@ -106,7 +108,13 @@ def main(folder: BusFolder, agency: str, notify: Callable[[str], None] = lambda 
             )
         url = beyond.url if beyond else f"http://127.0.0.1:{listening.port}"
         notify(f"The public page of {agency} is at {url}/")
-        app = served(settings, store, Hotline(folder.settings.bus, agency), is_local=listening.allows)
+        hotline = Hotline(folder.settings.bus, agency)
+        site = PublicSite(settings, store, hotline)
+        if not site.names_number():
+            notify(
+                f"The public page names no telephone number: set `phone` or `lines` of `public` in {own.agency_json}."
+            )
+        app = served(settings, store, hotline, site, is_local=listening.allows)
         server = Server(app, listening, anybody=True)
         asyncio.run(server.run_until_told())
     finally:

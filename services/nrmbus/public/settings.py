@@ -79,6 +79,11 @@ class PublicSettings:
         """Return the hotline's own line."""
         return Line(self.phone, {language: self.name[language]}) if self.phone else None
 
+    @property
+    def first(self) -> Line | None:
+        """Return the number to call first, unnamed: the hotline's own, else the state's, else the first of `lines`; None if there is none."""
+        return next((Line(each, {}) for each in (self.phone, self.national, *(line.number for line in self.lines)) if each), None)  # fmt: skip
+
     @classmethod
     def parse(cls, found: Any, where: Path) -> "PublicSettings":
         """Return the setting `public` of the file *where*.

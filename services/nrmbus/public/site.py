@@ -342,6 +342,11 @@ class PublicSite:
         is_away = seen is not None and abs(now - seen) > UNSEEN
         return {"unread_since": min(seen, now) if seen and is_away else None, "can_write": seen is not None}
 
+    def names_number(self) -> bool:
+        """Return whether the pages name a telephone number, under the profile in force."""
+        self._known()
+        return self._settings.under(self._profile).first is not None
+
     def _refused(self, error: Exception, t: Words) -> str:
         """Return what to do when a message could not be stored."""
         log.report("intake_refused", error=type(error).__name__)

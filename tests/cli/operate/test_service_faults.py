@@ -14,6 +14,7 @@ from nrmbus.cli.hosts import Placed
 from nrmbus.cli.operate.faults import of_hosts
 from nrmbus.cli.operate.service_faults import of_peers, of_services, of_stopped
 from nrmbus.desk.errors import MEANINGS
+from nrmbus.host.services import public_page_of
 
 NOW = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
 
@@ -53,6 +54,21 @@ def test_an_older_copy_is_told_until_a_person_has_seen_it(
 
     assert (found.code, found.why) == ("ledger_older", older["sentence"])
     assert (found.serious, mend in found.mend) == (is_serious, True)
+
+
+@pytest.mark.parametrize(
+    ("health", "codes"), [({}, []), ({"names_number": True}, []), ({"names_number": False}, ["number_missing"])]
+)
+def test_a_public_page_without_a_number_is_found(tmp_path: Path, health: dict[str, Any], codes: list[str]) -> None:
+    """Given a page on which a person in danger finds no number to call, then the finding names the agency and the setting."""
+    folder = BusFolder(tmp_path)
+    folder.create(play=True)
+    found = list(of_services(folder, {public_page_of("hotline"): {"ready": True, **health}}))
+
+    assert [each.code for each in found] == codes
+    for each in found:
+        assert each.what == "The public page of hotline names no telephone number."
+        assert "set `phone` or `lines`" in each.mend
 
 
 def measured(ahead: float | None) -> dict[str, Any]:

@@ -54,6 +54,7 @@ def of_services(folder: BusFolder, healths: Mapping[str, Health | None]) -> Iter
             )
         yield from of_numbers(name, health.get("shown", {}))
         yield from _of_desks(health)
+        yield from _of_page(folder, name, health)
         for code in set(ENDING) - {"sealing_key"}:  # the directory tells of sealing keys, also elsewhere
             if found := health.get(code):
                 what, _, mend = found["sentence"].removesuffix(".").partition(": ")
@@ -92,6 +93,18 @@ def _of_desks(health: Health) -> Iterator[Finding]:
             f"The desk of {agency} is connected, and has read nothing of what waits for it for a minute.",
             "What is sent to it is read by nobody; all agencies are shown so once the profile's silent_minutes have passed.",
             "the finding of the desk itself says why: here, or at nrmbus doctor on the machine where it runs",
+        )
+
+
+def _of_page(folder: BusFolder, name: str, health: Health) -> Iterator[Finding]:
+    """Yield a finding if the public page *name* names no telephone number; other services do not tell."""
+    if health.get("names_number") is False:
+        agency = agency_of(name)
+        yield Finding(
+            "number_missing",
+            f"The public page of {agency} names no telephone number.",
+            "A person in danger reads no number to call.",
+            f"set `phone` or `lines` of `public` in {folder.agency(agency).agency_json}, and start the page again",
         )
 
 
