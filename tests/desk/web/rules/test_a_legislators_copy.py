@@ -7,11 +7,11 @@ from typing import Final, get_args
 
 import pytest
 
-from agencies import AGENCIES, CASE, NOW, SIGNAL
+from agencies import AGENCIES, CASE, NOW, SIGNAL, Town
 from auditor.played import first_scenario
 from auditor.web.given import Hall
 from copies import MIGRATION_DECIDES, NAME, RECOVERY_OF_45_DAYS, REFER_IN_36_HOURS, Change, copied, copy, known_here
-from desk.given import Given, desk_of
+from desk.given import desk_of
 from desk.web.browsing import browsing, member
 from desk.web.cases.given import came, referred
 from desk.web.cases.test_prints import COPY as PAPER
@@ -136,13 +136,8 @@ def _known(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The copy is known here, as after ``nrmbus rules add``, and in force: the registrar judges by it."""
     with known_here():
         add_profiles([TEXT])
-        monkeypatch.setattr("desk.given.POLICY", NAME)
+        monkeypatch.setattr("desk.given.town", lambda: Town(policy=NAME))
         yield
-
-
-def under_the_copy(here: Given) -> None:
-    """Let the desk *here* judge by the copy from its first event on."""
-    here.desk.seat.rules = Rules(DRAFT, here.desk.seat.agencies)
 
 
 @pytest.mark.thorough
@@ -150,7 +145,6 @@ def under_the_copy(here: Given) -> None:
 async def test_forms_guide_and_rules_of_the_desk_follow(tmp_path: Path, language: Language) -> None:
     """The guide, the steps of a case and the pages of the Rules name the new body and times, and nowhere the old ones."""
     async with desk_of("ngo-a", tmp_path) as here, browsing(here, member(language=language)) as browser:
-        under_the_copy(here)
         await came(here, "case.signal_recorded", SIGNAL)
         start = await browser.post("/app/signals/new")
         names = ("", "/D-REFER", "/G-34", "/identification.status_decided")
@@ -176,7 +170,6 @@ async def test_the_steps_of_a_case_follow(tmp_path: Path) -> None:
 
     async def steps(agency: str, home: Path) -> dict[str, str]:
         async with desk_of(agency, home) as here:
-            under_the_copy(here)
             await came(here, "case.signal_recorded", SIGNAL)
             told = (await here.door.get("/v1/steps", params={"case": CASE})).json()
         return {each["type"]: each["summary"] for each in told["steps"]}
@@ -193,7 +186,6 @@ async def test_the_steps_of_a_case_follow(tmp_path: Path) -> None:
 async def test_the_persons_copy_follows(tmp_path: Path, language: Language) -> None:
     """A child's paper names the law of the copy where it says on which ground an agency was told."""
     async with desk_of("vac", tmp_path) as here, browsing(here, member()) as browser:
-        under_the_copy(here)
         await referred(here)
         await came(here, "safeguard.child_flagged", {"to": ["guardianship"], "basis": "document"})
         paper = (await here.during(browser.post(PAPER, data={"language": language, "says": "all"}))).text
@@ -206,7 +198,6 @@ async def test_the_persons_copy_follows(tmp_path: Path, language: Language) -> N
 async def test_notices_follow(tmp_path: Path) -> None:
     """A mail that something is overdue goes out by the time of the copy."""
     async with mailing(tmp_path) as found:
-        under_the_copy(found.here)
         await found.member("anna")
         await found.referred()
         await found.pass_by(timedelta(hours=25))
