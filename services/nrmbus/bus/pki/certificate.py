@@ -24,8 +24,8 @@ RENEWED_BEFORE: Final = timedelta(days=10)
 def request(tls: Tls, *, anew: bool = False, present: bool = False) -> bytes:
     """Return a certificate request (PKCS #10, PEM), signed by the key; the key is made on first use, or with *anew*.
 
-    A key that is made *anew* waits beside the present one until `keep` stores a certificate over it: the holder still has to
-    reach the broker until then, and the request may never be written or answered. A later request is over the key that
+    A new key waits beside the present one until `keep` stores a certificate over the new key: the holder still has to reach
+    the broker until then, and perhaps nobody answers the request. A later request is over the key that
     waits, or with *present* over the one in use. The request names nobody: the authority writes the name. The key is sealed
     as this process holds it (`keyfile.hold`).
 
