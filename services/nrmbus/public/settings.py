@@ -6,14 +6,14 @@ from dataclasses import dataclass, field, replace
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Final, Literal
-from zoneinfo import ZoneInfo
 
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.http_server import PORTS
 from nrmbus.bus.tls_listener import Listen
 from nrmbus.web.words import LANGUAGES, Language, is_of_azerbaijan
+from nrmbus.zone import zone_of
 
-ZONE: Final = ZoneInfo("Asia/Baku")
+ZONE: Final = zone_of("Asia/Baku")
 """Time zone of the pages until the desk has written that of the profile."""
 EXIT: Final = "https://www.wikipedia.org/"
 KEEP_DAYS: Final = 90

@@ -14,7 +14,6 @@ from functools import cache, partial
 from inspect import signature
 from pathlib import Path
 from typing import Any, Final, cast
-from zoneinfo import ZoneInfo
 
 from jinja2 import Environment
 from starlette.applications import Starlette
@@ -36,6 +35,7 @@ from nrmbus.web.guard import HEADERS, Form, FormTooLarge, is_foreign
 from nrmbus.web.words import LANGUAGES, Language, Words, default_language, language_of
 from nrmbus.wire import ids
 from nrmbus.wire.errors import LetterClosed
+from nrmbus.zone import zone_of
 
 _HERE: Final = Path(__file__).parent
 INFORMATION: Final = ("", "signs", "help", "rights", "call", "safety", "about")
@@ -401,7 +401,7 @@ class PublicSite:
                 known = json.loads(written)
                 self._profile = known.pop(PROFILE, None)
                 # A desk of an earlier release has written no zone.
-                zone = ZoneInfo(known["zone"]) if "zone" in known else ZONE
+                zone = zone_of(known["zone"]) if "zone" in known else ZONE
                 facts = {name: each for name, each in known.items() if name in _FACTS}
                 self._facts = written, {**facts, "zone": zone}
         return self._facts[1]

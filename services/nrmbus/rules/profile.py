@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from datetime import date
 from functools import cached_property
-from typing import Annotated, Final, Literal, Self, get_args
+from typing import Annotated, Literal, Self, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, Field, model_validator
@@ -21,6 +21,7 @@ from nrmbus.rules.length import Length
 from nrmbus.rules.placed import placed
 from nrmbus.rules.records import Status
 from nrmbus.rules.vocabulary import Answerable, Condition, Parting, Record, Side, Term, Told
+from nrmbus.zone import zone_of
 
 Basis = Annotated[str, Field(min_length=3)]
 DECIDERS = "DECIDERS"
@@ -42,9 +43,6 @@ def _dated(name: str) -> str:
 
 
 Day = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$"), AfterValidator(_day)]
-
-NO_ZONE: Final = (ZoneInfoNotFoundError, ValueError, OSError)
-"""Errors for a text that names no time zone; OSError if it names a folder of zones, as ``Asia`` does, or is too long for a file."""
 
 
 class UnknownProfileError(LookupError):
@@ -247,8 +245,8 @@ class Profile(Frozen):
 
     def _unknown_zone(self) -> Iterator[str]:
         try:
-            ZoneInfo(self.timezone)
-        except NO_ZONE:
+            zone_of(self.timezone)
+        except ZoneInfoNotFoundError:
             yield "timezone: no such time zone"
 
     def _circles(self) -> Iterator[str]:
@@ -310,7 +308,7 @@ class Profile(Frozen):
     @cached_property
     def zone(self) -> ZoneInfo:
         """Return the time zone in which days begin and end."""
-        return ZoneInfo(self.timezone)
+        return zone_of(self.timezone)
 
     @cached_property
     def unverified(self) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Self, get_args
+from zoneinfo import ZoneInfoNotFoundError
 
 from pydantic import TypeAdapter, ValidationError, model_validator
 
@@ -26,7 +27,7 @@ from nrmbus.rules.judge.judge import CHECKS
 from nrmbus.rules.judge.parties import RECEIVING
 from nrmbus.rules.length import Length
 from nrmbus.rules.placed import unknown_places
-from nrmbus.rules.profile import DECIDERS, NO_ZONE, ClockRule, Profile, Row, matches
+from nrmbus.rules.profile import DECIDERS, ClockRule, Profile, Row, matches
 from nrmbus.rules.records import Status
 from nrmbus.rules.vocabulary import Term
 from nrmbus.rules.why import FOR
@@ -547,7 +548,7 @@ def _calendar(profile: Draft) -> Iterator[Problem]:
         )
     try:
         _ = profile.zone
-    except NO_ZONE:
+    except ZoneInfoNotFoundError:
         yield Problem(("timezone",), "this is no time zone", "write one of the IANA names, such as Asia/Baku")
         return
     country = profile.calendar.country
