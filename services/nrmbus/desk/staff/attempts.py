@@ -16,10 +16,10 @@ from sqlalchemy import delete, insert, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from nrmbus.desk.errors import DeskError
-from nrmbus.desk.staff.members import folded
 from nrmbus.desk.state import book
 from nrmbus.desk.state.context import Seat
 from nrmbus.desk.store import tables
+from nrmbus.web.folding import folded
 from nrmbus.wire import times
 
 OF_NAME: Final = 5

@@ -26,6 +26,7 @@ from nrmbus.desk.state import book, labels
 from nrmbus.desk.state.context import Seat
 from nrmbus.desk.store import tables
 from nrmbus.events.model import Frozen
+from nrmbus.web.folding import folded
 from nrmbus.wire import times
 
 Language = Literal["az", "en", "ru"]
@@ -134,13 +135,6 @@ class Passkey:
     uses: int
     made: str
     used: str | None
-
-
-def folded(name: str) -> str:
-    """Return *name* as it is compared: without capitals, accents and more than one space; Azerbaijani ı and ə are i and e."""
-    plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", name).casefold())
-    letters = "".join(each for each in plain if not unicodedata.combining(each))
-    return " ".join(letters.replace("ı", "i").replace("ə", "e").split())
 
 
 class Members:

@@ -579,3 +579,18 @@ def test_what_is_overdue_comes_by_its_day() -> None:
     breach = Item("ours", "duty", "c-2", "referral.submitted", due=moment("48:00"), breached=True)
 
     assert [each.case for each in ordered([breach, hold], "due", {})] == ["c-1", "c-2"]
+
+
+def test_labels_are_in_the_order_of_their_letters() -> None:
+    """Given labels with Azerbaijani letters, then İ stands beside I and Ə beside E, and a case without a label comes last."""
+    labels = {"c-1": "Əli", "c-2": "Zaur", "c-3": "İlahə", "c-4": "Izabel", "c-5": "aysel"}
+    items = [Item("case", "case", case, "") for case in ("c-0", *labels)]
+
+    assert [labels.get(each.case) for each in ordered(items, "label", labels)] == [
+        "aysel",
+        "Əli",
+        "İlahə",
+        "Izabel",
+        "Zaur",
+        None,
+    ]

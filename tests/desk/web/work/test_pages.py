@@ -3,6 +3,7 @@
 import json
 import logging
 import re
+import unicodedata
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, get_args
@@ -135,6 +136,47 @@ async def test_the_label_is_on_the_page_and_in_no_file_address_or_log(
     assert b"CANARY" not in raw
     assert "CANARY" not in caplog.text
     assert "CANARY" not in "".join(capfd.readouterr())
+
+
+@pytest.mark.parametrize(
+    ("label", "typed"),
+    [
+        ("İlahə Quliyeva", "ilahə"),
+        ("İLAHƏ", "ilahə"),
+        ("Işıq", "ışıq"),
+        ("IŞIQ", "ışıq"),
+        ("ƏLİYEVA", "əliyeva"),
+        ("Əliyeva", "eliyeva"),
+        ("Алёна", "алена"),
+        ("Йоана", unicodedata.normalize("NFD", "йоана")),
+        ("Ștefan", "Ştefan"),
+    ],
+)
+async def test_a_search_finds_a_label_however_it_is_written(tmp_path: Path, label: str, typed: str) -> None:
+    """Given a case with a label, when a colleague types it with other capitals, accents or letters of a keyboard, then the case is found and nobody records it twice."""
+    async with desk_of("vac", tmp_path) as here, browsing(here, member()) as browser:
+        await a_referral_comes(here)
+        await browser.post(f"/app/cases/{CASE}/notes", data={"label": label, "colleague": "nobody"})
+        asked = await browser.post("/app/lists/cases/search", data={"text": typed, "type": "", "colleague": ""})
+        found = await browser.get(asked.headers["location"])
+
+    assert len(rows(found)) == 1, found.text
+
+
+async def test_a_search_finds_an_agency_however_its_name_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given an agency with a name in Azerbaijani, when a member types the name without its capitals, or the id with capitals, then its cases are found."""
+    names = {"ngo-a": "İşıq İctimai Birliyi"}
+    monkeypatch.setattr("nrmbus.desk.web.work.rows.called", lambda _, agency: names.get(agency, agency))
+    async with desk_of("vac", tmp_path) as here, browsing(here, member()) as browser:
+        await a_referral_comes(here)
+        found = list[int]()
+        for text in ("işıq ictimai birliyi", "ISIQ İCTİMAİ BİRLİYİ", "NGO-A", "işıq"):
+            asked = await browser.post("/app/lists/waits/search", data={"text": text, "type": "", "colleague": ""})
+            found.append(len(rows(await browser.get(asked.headers["location"]))))
+
+    assert found == [1, 1, 1, 0]
 
 
 async def test_a_search_is_its_owner_s_and_says_when_it_has_ended(tmp_path: Path) -> None:

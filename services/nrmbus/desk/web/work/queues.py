@@ -17,6 +17,7 @@ from nrmbus.desk.procedure.roles import ROOMS
 from nrmbus.desk.web.work.item import Item, Side
 from nrmbus.packed import packed
 from nrmbus.rules.profile import DECIDERS
+from nrmbus.web.folding import folded
 
 FILE: Final = "queues.yaml"
 LATEST: Final = datetime.max.replace(tzinfo=UTC)
@@ -181,7 +182,7 @@ def ordered(items: list[Item], order: Order, labels: Mapping[str, str]) -> list[
             return (-(item.said.get("last") or since).timestamp() if since is not _FIRST else 0.0, item.case)
         if order == "label":
             label = labels.get(item.case, "")
-            return (not label, label.casefold(), due, item.case)
+            return (not label, folded(label), due, item.case)
         if order == "children":
             return (not item.child, due, since, item.case)
         return (due, since, item.case)

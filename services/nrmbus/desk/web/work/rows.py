@@ -14,6 +14,7 @@ from nrmbus.desk.web.work.item import Item
 from nrmbus.desk.web.work.known import Snapshot
 from nrmbus.desk.web.work.queues import Board, Queue, files, state_words
 from nrmbus.events.registry import data_type, versions
+from nrmbus.web.folding import folded
 from nrmbus.web.lists import family_of, list_in
 from nrmbus.web.words import Words
 from nrmbus.wire import times
@@ -171,8 +172,8 @@ def _known_as(t: Words, door: Door, agency: str) -> tuple[str, str]:
 
 def agency_called(door: Door, text: str) -> str:
     """Return the agency that *text* names by its id or its name; empty if none."""
-    wanted = text.strip().casefold()
-    return next((each for each in door.seat.directory.entries if wanted in (each, called(door, each).casefold())), "")
+    wanted = folded(text)
+    return next((each for each in door.seat.directory.entries if wanted in (each, folded(called(door, each)))), "")
 
 
 def _group_step(t: Words, item: Item) -> str:

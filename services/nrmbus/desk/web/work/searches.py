@@ -8,6 +8,7 @@ from typing import Final
 
 from nrmbus.desk.web.work.item import Item
 from nrmbus.desk.web.work.known import Snapshot
+from nrmbus.web.folding import folded
 
 MOST: Final = 500
 """Searches kept for the members of one desk; an older one has to be typed again."""
@@ -37,9 +38,9 @@ class Search:
             wanted = {MINE: me, NOBODY: ""}.get(self.colleague, self.colleague)
             if snapshot.colleague(item) != wanted:
                 return False
-        text = self.text.casefold()
-        if not text or text in snapshot.labels.get(item.case, "").casefold():
+        if not self.text or folded(self.text) in folded(snapshot.labels.get(item.case, "")):
             return True
+        text = self.text.casefold()
         if len(text) >= FEWEST_DIGITS and (item.case.startswith(text) or (item.ref or "").startswith(text)):
             return True
         return self.agency in item.agencies

@@ -1,0 +1,10 @@
+"""Text as names are compared: people do not write a name the same way twice."""
+
+import unicodedata
+
+
+def folded(name: str) -> str:
+    """Return *name* as it is compared: without capitals, accents and more than one space; Azerbaijani ı and ə are i and e."""
+    plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", name).casefold())
+    letters = "".join(each for each in plain if not unicodedata.combining(each))
+    return " ".join(letters.replace("ı", "i").replace("ə", "e").split())
