@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from desk.given import StandingClock, desk_of
 from desk.staff.given import one_time_in, staff_at
@@ -78,6 +79,49 @@ async def test_a_name_is_given_once(tmp_path: Path) -> None:
             with pytest.raises(DeskError, match="member_exists"):
                 await here.invited(same)
     assert folded("IŞIL") == folded("ışıl") == folded("işil") == folded("İŞİL")
+
+
+@pytest.mark.parametrize("pasted", ["Leyla Əliyeva\u200b", "\u2068Leyla Əliyeva\u2069", "Ley\u00adla \u202eƏliyeva"])
+async def test_a_pasted_name_is_signed_in_with_as_it_is_seen(tmp_path: Path, pasted: str) -> None:
+    """Given a name that was pasted with invisible marks, then the member signs in with what everybody sees, and no second member gets the same name."""
+    async with staff_at(tmp_path) as here:
+        member, once = await here.invited(pasted)
+        _, stage = await here.staff.with_password("Leyla Əliyeva", once)
+        with pytest.raises(DeskError, match="member_exists"):
+            await here.invited("Leyla Əliyeva")
+
+    assert (member.name, stage) == ("Leyla Əliyeva", "password")
+
+
+@pytest.mark.parametrize("name", ["\u200b\u200b", "\u200d\u200d", "L\u200b", "  "])
+async def test_a_name_of_which_nothing_is_seen_is_refused(tmp_path: Path, name: str) -> None:
+    """Given a name without two letters that somebody sees, then nobody is added."""
+    async with staff_at(tmp_path) as here:
+        with pytest.raises(ValidationError):
+            await here.invited(name)
+        assert here.staff.members.everybody() == []
+
+
+async def test_a_mark_between_the_parts_of_a_name_stays(tmp_path: Path) -> None:
+    """Given a Persian name with a joiner, then it is stored as it is written, and found as it is typed."""
+    async with staff_at(tmp_path) as here:
+        member, _ = await here.invited("گل\u200cپری")
+
+        assert member.name == "گل\u200cپری"
+        assert here.staff.members.named("گلپری") == member
+
+
+async def test_a_pasted_name_of_an_earlier_release_is_found(tmp_path: Path) -> None:
+    """Given a member whose stored name has invisible marks, then the name is found as it is typed; a second member with that very name comes first."""
+    async with staff_at(tmp_path) as here:
+        members = here.staff.members
+        pasted, _ = await here.invited("Rena Example")
+        pasted = await members.change(pasted.number, sealed={"name": "Leyla Əliyeva\u200b"})
+        assert members.named("Leyla Əliyeva") == pasted
+
+        typed, _ = await here.invited("Sevda Example")
+        typed = await members.change(typed.number, sealed={"name": "Leyla Əliyeva"})
+        assert members.named("leyla əliyeva") == typed
 
 
 async def test_nobody_is_added_for_a_provider_that_the_agency_does_not_have(tmp_path: Path) -> None:
