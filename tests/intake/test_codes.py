@@ -12,7 +12,30 @@ def test_a_code_is_read_as_people_type_it() -> None:
 
     assert len(code) == 16
     assert codes.read(f"  {codes.shown(code)}\n") == codes.read(codes.shown(code).replace(" ", "-")) == code
-    assert [codes.read(each) for each in ("", code[:-1], code + "1", "x" + code[1:], "\u0661" * 16)] == [None] * 5
+    assert [codes.read(each) for each in ("", code[:-1], code + "1", "x" + code[1:], "²" + code[1:])] == [None] * 5
+
+
+@pytest.mark.parametrize(
+    "zero", ["\u06f0", "\u0660", "\u0966", "\u09e6"], ids=["Persian", "Arabic", "Hindi", "Bengali"]
+)
+def test_a_code_is_read_in_the_digits_of_the_telephone(zero: str) -> None:
+    """Given a telephone that writes the digits of its language, then the right code is read; a wrong digit is found as in others."""
+    code = codes.new()
+    wrong = str((int(code[0]) + 1) % 10) + code[1:]
+
+    def typed(digits: str) -> str:
+        return digits.translate({ord("0") + each: ord(zero) + each for each in range(10)})
+
+    assert codes.read(typed(codes.shown(code))) == code
+    assert codes.read(typed(wrong)) is None
+
+
+@pytest.mark.parametrize("between", ["–", "—", "\u2011", "\u2212", "\u200e", "\u200b", "\u2068", "\xa0", "\t", ", "])
+def test_marks_of_a_telephone_or_a_copy_do_not_matter(between: str) -> None:
+    """Given the dash that a telephone makes of a hyphen, or an invisible mark of a copied text, then the code is read."""
+    code = codes.new()
+
+    assert codes.read(codes.shown(code).replace(" ", between)) == code
 
 
 def test_each_mistyped_digit_is_found_without_any_work() -> None:

@@ -6,6 +6,7 @@ answers. A thief of the file has to try codes, each at the same cost.
 
 import re
 import secrets
+import unicodedata
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -22,7 +23,9 @@ MEMORY: Final = 128 * 1024 * 1024
 
 _REF_BYTES: Final = 16
 _CODE: Final = re.compile(rf"[0-9]{{{DIGITS}}}")
-_BETWEEN: Final = re.compile(r"[\s.\-–]+")
+_BETWEEN: Final = ("Z", "P", "C")
+"""Categories of what may stand between digits: spaces, dashes and other punctuation, and invisible marks."""
+_MINUS: Final = "\u2212"
 
 
 def new() -> str:
@@ -32,8 +35,12 @@ def new() -> str:
 
 
 def read(typed: str) -> str | None:
-    """Return the code in what a person *typed*, with or without spaces and dashes; None if it cannot be a code."""
-    digits = _BETWEEN.sub("", typed)
+    """Return the code in what a person *typed*; None if it cannot be a code.
+
+    Digits of every script count. Spaces, dashes, and the invisible marks that a copy brings along do not matter.
+    """
+    kept = (each for each in typed if each != _MINUS and not unicodedata.category(each).startswith(_BETWEEN))
+    digits = "".join(str(unicodedata.decimal(each, each)) for each in kept)
     if not _CODE.fullmatch(digits) or _check_digit(digits[:-1]) != digits[-1]:
         return None
     return digits
