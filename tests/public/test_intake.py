@@ -296,6 +296,20 @@ async def test_a_text_may_be_as_long_as_the_page_says(tmp_path: Path) -> None:
         assert 'href="#text"' in empty.text
 
 
+async def test_a_line_break_counts_as_one_character(tmp_path: Path) -> None:
+    """Given a text in many lines, as a browser sends it, then it may be as long as the page says, and a longer one is told its own length."""
+    line = "Help me, please.\r\n"
+    text = line * 200 + "x" * (MOST_CHARACTERS - 200 * (len(line) - 1))
+    with here(tmp_path) as page:
+        written = await page.write(text)
+        more = await page.send("/en/more", await page.come_back(code_in(written)), text=text)
+        long = [await page.write(text + "x"), await page.send("/en/more", more, text=text + "x\r\n")]
+
+        assert [each.text for each in read(page)] == [text.replace("\r\n", "\n")] * 2
+        for each in long:
+            assert f"Your text has {MOST_CHARACTERS + 1} characters" in each.text
+
+
 async def test_without_script_a_form_waits_and_is_then_taken(tmp_path: Path) -> None:
     """A telephone without scripts proves nothing: it has to wait some seconds, and that is all."""
     with here(tmp_path) as page:

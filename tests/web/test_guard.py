@@ -49,6 +49,13 @@ async def test_a_form_has_every_box_that_was_ticked() -> None:
     assert "d" not in form
 
 
+async def test_a_line_break_is_one_character_whoever_sends_it() -> None:
+    """Given a text as a browser sends it and as a script does, then both are the same words."""
+    browser, script = [await Form.read(request(body=body)) for body in (b"a=1%0D%0A%0D%0A2", b"a=1%0A%0A2")]
+
+    assert browser.pairs == script.pairs == [("a", "1\n\n2")]
+
+
 async def test_what_is_no_form_has_no_fields() -> None:
     """Bytes that are no text, and too many fields, are read as nothing."""
     assert (await Form.read(request(body=b"a=\xff\xfe&\xff"))).pairs == []

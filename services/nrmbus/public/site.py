@@ -446,7 +446,7 @@ def _text_wrong(text: str, t: Words) -> str:
     if not text.strip():
         return t("Write what happened, or what you want to ask.")
     return t("Your text has {count} characters; {most} are possible. Shorten it, or send the rest as a second message.",
-             count=len(text), most=MOST_CHARACTERS)  # fmt: skip
+             count=len(text.strip()), most=MOST_CHARACTERS)  # fmt: skip
 
 
 def _wrong(form: Form, t: Words) -> dict[str, str]:

@@ -61,7 +61,7 @@ class Form:
 
     @classmethod
     async def read(cls, request: Request) -> "Form":
-        """Return the form of *request*; one without fields if the body is no form.
+        """Return the form of *request*, with line breaks of one character; one without fields if the body is no form.
 
         Raises:
             FormTooLarge: the body is longer than any form of the pages.
@@ -72,6 +72,8 @@ class Form:
             if len(body) > FORM_LIMIT:
                 raise FormTooLarge
         try:
-            return cls(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=_FIELDS))
+            pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=_FIELDS)
         except ValueError:
             return cls([])
+        # A browser sends two characters for each line break of a field, and a script sends the one that the field has.
+        return cls([(name, value.replace("\r\n", "\n")) for name, value in pairs])

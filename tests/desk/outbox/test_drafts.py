@@ -91,6 +91,19 @@ async def test_a_second_tab_does_not_overwrite_the_first(tmp_path: Path) -> None
         assert there(seat, draft) == mine
 
 
+async def test_a_draft_of_an_earlier_release_is_the_same_as_it_comes_now(tmp_path: Path) -> None:
+    """Given a text whose line breaks were kept as a browser sends them, when its page sends it once more, then it is no conflict."""
+    async with desk_of("ngo-a", tmp_path) as given:
+        seat = given.desk.seat
+        draft = await begun(seat)
+        before = await kept(seat, replace(draft, typed={"sealed.notes": ("one\r\ntwo",)}), seen=1)
+
+        after = await kept(seat, replace(draft, typed={"sealed.notes": ("one\ntwo",)}), seen=1)
+
+        assert after.typed == {"sealed.notes": ("one\ntwo",)}
+        assert after.version == before.version
+
+
 async def test_a_late_save_takes_nothing_back_that_was_sent(tmp_path: Path) -> None:
     """Given a draft that was sent, then no tab that saw it open saves it, or asks a second person, and it stays sent."""
     async with desk_of("ngo-a", tmp_path) as given:

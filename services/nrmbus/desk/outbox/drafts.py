@@ -266,7 +266,8 @@ def _opened(seat: Seat, row: Row[Any]) -> Kept | None:
     if raw is None:
         return None
     body = json.loads(raw)
-    typed = {name: tuple(values) for name, values in body["typed"].items()}
+    # An earlier release kept line breaks as a browser sends them. The same words that come again are no change.
+    typed = {name: tuple(each.replace("\r\n", "\n") for each in values) for name, values in body["typed"].items()}
     request = None if body["request"] is None else body["request"].encode()
     return Kept(
         row.id, row.subject, row.owner, row.type, row.ref or None, row.page, row.version, row.state, row.changed,

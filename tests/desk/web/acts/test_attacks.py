@@ -106,6 +106,22 @@ async def test_the_script_saves_and_is_told_of_another_tab(tmp_path: Path) -> No
         assert not re.search(r'value="referral"\s+checked', page)
 
 
+async def test_a_save_whose_answer_is_lost_is_no_other_tab(tmp_path: Path) -> None:
+    """Given a text of two lines that the script has saved, when its answer is lost and the member presses Continue, then nobody is told of another tab."""
+    async with desk_of("ngo-a", tmp_path) as here, browsing(here, member()) as browser:
+        await with_case(here)
+        at = (await filled(browser, await begun(browser, "referral.submitted"), ANSWERS)).headers["location"]
+        version = hidden(await browser.get(at))["version"]
+        script = {"version": version, "fields": "sealed.facts", "sealed.facts": "She came on Monday.\nShe is afraid."}
+        saved = await browser.post(at.replace("/letter", "/keep"), data=script)
+        answers = {"version": version, "go": "on", "sealed.facts": "She came on Monday.\r\nShe is afraid."}
+        answer = await browser.post(at, data=answers)
+
+        assert saved.json()["state"] == "saved"
+        assert answer.status_code == 303, answer.text
+        assert len(await here.rows("drafts")) == 1
+
+
 async def test_a_full_disk_keeps_what_was_typed_on_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Given a ledger that cannot be written, then the page says so and has everything; afterwards it is saved from there."""
     async with desk_of("ngo-a", tmp_path) as here, browsing(here, member()) as browser:

@@ -19,7 +19,7 @@ from desk.web.browsing import browsing, kept_in, member, titles
 from desk.web.staff.given import office
 from intake.given import CANARY, ID, WRITTEN, holder, on_disk, take
 from nrmbus.desk import intake
-from nrmbus.intake.messages import Hotline, Written
+from nrmbus.intake.messages import MOST_CHARACTERS, Hotline, Written
 from nrmbus.intake.store import IntakeStore, StoreFull, wall_time
 from nrmbus.wire import ids
 
@@ -117,6 +117,18 @@ async def test_an_answer_reaches_the_codes_holder(tmp_path: Path) -> None:
         assert "Answered" in (await browser.get("/app/intake?lang=en")).text
         assert "CANARY come &lt;at&gt; ten" in (await browser.post("/app/intake/1/open")).text
         assert b"CANARY" not in on_disk(tmp_path)
+
+
+async def test_an_answer_in_many_lines_may_be_as_long_as_the_page_says(tmp_path: Path) -> None:
+    """Given an answer with a line break after each word, as a browser sends it, then each break counts once."""
+    text = "ten\r\n" * (MOST_CHARACTERS // 4 - 1) + "ten!"
+    async with desk_of("ngo-a", tmp_path) as here, browsing(here, WORKER) as browser:
+        await write(here, tmp_path)
+        form = fields(await browser.post("/app/intake/1/open")) | {"text": text}
+        sent = await browser.post("/app/intake/1/answer", data=form)
+
+    assert sent.status_code == 303, titles([sent])
+    assert to_person(tmp_path) == [text.replace("\r\n", "\n")]
 
 
 async def test_an_answer_to_what_has_changed_is_not_sent_and_not_lost(tmp_path: Path) -> None:

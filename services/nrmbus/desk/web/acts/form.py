@@ -267,8 +267,8 @@ def _read(of: Field, typed: Values, zone: ZoneInfo) -> Any:
 
 
 def one(typed: Values, name: str) -> str:
-    """Return what was typed at *name*, without spaces around and with the line ends of Unix; empty if nothing was."""
-    return next(iter(typed.get(name, ())), "").replace("\r\n", "\n").strip()
+    """Return what was typed at *name*, without spaces around; empty if nothing was."""
+    return next(iter(typed.get(name, ())), "").strip()
 
 
 def _object(of: Field, typed: Values, zone: ZoneInfo) -> Json | None:
