@@ -2,15 +2,17 @@
 
 import json
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from intake.given import KEY
-from intake.public_page import SETTING, here
+from intake.public_page import SETTING, code_in, here
 from nrmbus.desk.intake import facts
-from nrmbus.intake.store import IntakeStore
+from nrmbus.intake import codes
+from nrmbus.intake.store import IntakeStore, StoreFull, TooMany
 from nrmbus.public.site import INFORMATION, PublicSite
 from nrmbus.rules.profile_files import load_profile
 from nrmbus.web.words import LANGUAGES
@@ -119,6 +121,49 @@ async def test_no_sentence_breaks_off_without_a_number(tmp_path: Path, monkeypat
         'class="call"',
     ):
         assert [name for name, text in shown.items() if words in text] == [], words
+
+
+async def test_nobody_is_told_to_call_where_no_number_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given no number and a desk that has been off for days, when a person in danger writes, comes back, or cannot be served, then no sentence tells her to call."""
+    monkeypatch.setattr(codes, "MEMORY", 1 << 20)
+    monkeypatch.delitem(SETTING, "phone")
+    told = facts(load_profile("md@2014-03-28"))
+    with here(tmp_path, run_by="ngo") as page:
+        page.store.state(told)
+        shown = {name: await page.get(f"/en/{name}") for name in (*INFORMATION, *FORMS)}
+        shown["receipt"] = await page.write(danger="yes")
+        code = code_in(shown["receipt"])
+        shown["back"] = await page.come_back(code)
+        for reason in (StoreFull, TooMany, ZeroDivisionError):
+            monkeypatch.setattr(IntakeStore, "take", raising(reason))
+            shown[reason.__name__] = await page.send("/en/more", shown["back"], text="more")
+
+    who = shown.pop("call")
+    assert [name for name, each in shown.items() if "nobody at the hotline could read" in each.text] == [
+        "before", "write", "receipt", "back", "StoreFull", "TooMany",
+    ]  # fmt: skip
+    assert "You wrote that there is danger now. A message may be read too late." in shown["receipt"].text
+    sentences = {
+        "StoreFull": "Your words are still here: try again later.",
+        "TooMany": "There are as many messages under this code as we can keep.",
+        "ZeroDivisionError": "This page failed. Go back and try again.",
+    }
+    for name, sentence in sentences.items():
+        assert sentence in shown[name].text, name
+    words = {name: re.sub(r"<[^>]+>", " ", each.text) for name, each in shown.items()}
+    words["signs"] = words["signs"].replace("threatens to call the police", "")
+    told_to = {name: re.findall(r"[^.]*\bcall\b[^.]*", text, re.IGNORECASE) for name, text in words.items()}
+    assert {name: found for name, found in told_to.items() if found} == {}
+    assert who.status_code == 404
+
+
+def raising(error: type[Exception]) -> Callable[..., None]:
+    """Return a function that fails with *error*."""
+
+    def fails(*_: object, **__: object) -> None:
+        raise error
+
+    return fails
 
 
 async def test_the_form_names_the_number_to_call_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

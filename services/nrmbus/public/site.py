@@ -17,6 +17,7 @@ from typing import Any, Final, cast
 
 from jinja2 import Environment
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
@@ -142,6 +143,8 @@ class PublicSite:
 
     async def _information(self, request: Request, name: str) -> Response:
         t = self._words(request)
+        if name == "call" and not self.names_number():
+            raise HTTPException(404)
         key = t.language, name, self._facts[0]
         if (found := self._same.get(key)) is None:
             content = self._rendered(t, f"{name or 'home'}.html.j2", name).encode()
@@ -351,9 +354,12 @@ class PublicSite:
         """Return what to do when a message could not be stored."""
         log.report("intake_refused", error=type(error).__name__)
         if isinstance(error, TooMany):
-            return t("There are as many messages under this code as we can keep. Please call instead.")
+            full = t("There are as many messages under this code as we can keep.")
+            return f"{full} {t('Please call instead.')}" if self.names_number() else full
         if isinstance(error, Busy):
             return t("Many people are here at this moment. Wait half a minute, then try again.")
+        if not self.names_number():
+            return t("We cannot take a message now, and nothing was sent. Your words are still here: try again later.")
         return t(
             "We cannot take a message now, and nothing was sent. Your words are still here: try again later, or call."
         )
@@ -373,7 +379,11 @@ class PublicSite:
                 return self._page(t, "message.html.j2", "", status=413, sentence=sentence)
             except Exception as error:  # noqa: BLE001 - what it says may hold what was written
                 log.report("page_failed", error=type(error).__name__)
-                sentence = t("This page failed. Go back and try again, or call.")
+                sentence = (
+                    t("This page failed. Go back and try again, or call.")
+                    if self.names_number()
+                    else t("This page failed. Go back and try again.")
+                )
                 return self._page(t, "message.html.j2", "", status=500, sentence=sentence)
 
         return guarded
