@@ -77,8 +77,7 @@ def declared(owners: set[str]) -> Iterator[Right]:
                         yield who, "group", group, "read"
                         for one in (who, *body.get("watchers", ())):
                             yield one, "group", group, "see"
-                            yield one, "topic", topic, "ask"
-                if writes or reads:
+                if writes or reads or who in body.get("watchers", ()):
                     yield who, "topic", topic, "ask"
 
 
