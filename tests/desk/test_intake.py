@@ -1,5 +1,9 @@
 """The hotline's desk and the intake file: the key that messages are sealed to, over its whole life."""
 
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,7 +14,9 @@ from desk.own_bus import bus as bus  # noqa: PLC0414 - a fixture
 from intake.given import CANARY, ID, NOW, WRITTEN, holder, on_disk
 from nrmbus.desk import intake
 from nrmbus.intake.messages import Hotline
-from nrmbus.intake.store import IntakeStore
+from nrmbus.intake.store import FILE, FOLDER, IntakeStore
+from nrmbus.wire.errors import LetterClosed
+from nrmbus.wire.keys.keys import SealingKey
 
 HOTLINE = Hotline(BUS, "vac")
 
@@ -31,6 +37,13 @@ def text(bus: OwnBus) -> object:
     return HOTLINE.opened(thread.messages[0].letter, bus.identity.opening, id=ID, ref=thread.ref)["story"]["text"]
 
 
+@contextmanager
+def edited(home: Path) -> Iterator[sqlite3.Connection]:
+    """Open the file as its other process can, and keep what is changed."""
+    with closing(sqlite3.connect(home / FOLDER / FILE)) as file, file:
+        yield file
+
+
 async def test_a_message_outlives_the_key_that_it_was_sealed_to(bus: OwnBus) -> None:
     """The desk seals it to the next key before the earlier one is destroyed."""
     IntakeStore(bus.home).close()
@@ -44,6 +57,52 @@ async def test_a_message_outlives_the_key_that_it_was_sealed_to(bus: OwnBus) -> 
 
     assert text(bus) == CANARY
     assert b"CANARY" not in on_disk(bus.home)
+
+
+async def test_p2_who_takes_over_the_public_page_reads_no_earlier_message(bus: OwnBus) -> None:
+    """Given a message and its answer, when an intruder in the page's process writes a key of his own into the file, then the desk seals nothing to that key, and the person and the hotline read on."""
+    IntakeStore(bus.home).close()
+    await bus.round(1)
+    write(bus.home)
+    answer, person, intruder = ID[:-1] + "a", holder(), SealingKey.generate()
+    await intake.answer(
+        bus.given.desk.seat, bus.home, 1, "at the side door", id=answer, who="4711", last=1, look=lambda: None
+    )
+    with edited(bus.home) as file:
+        file.execute("UPDATE threads SET public = ?", (intruder.public,))
+        file.execute("UPDATE messages SET kid = 'x', who = coalesce(who, '1')")
+
+    await intake.tend(bus.given.desk.seat, bus.home)
+
+    with edited(bus.home) as file:
+        assert file.execute("SELECT DISTINCT kid FROM messages").fetchall() == [(bus.identity.sealing.kid,)]
+        letters = dict(file.execute("SELECT id, letter FROM messages").fetchall())
+    for id, letter in letters.items():
+        with pytest.raises((LetterClosed, KeyError)):
+            HOTLINE.opened_by(replace(person, key=intruder), letter, id=id)
+    assert text(bus) == CANARY
+    assert HOTLINE.opened_by(person, letters[answer], id=answer) == "at the side door"
+
+
+async def test_an_answer_outlives_the_key_too(bus: OwnBus) -> None:
+    """Given an answer, when the hotline's key is destroyed after the next one, then the person and the hotline still read the answer."""
+    IntakeStore(bus.home).close()
+    await bus.round(1)
+    first = bus.identity.sealing.kid
+    write(bus.home)
+    answer, person = ID[:-1] + "a", holder()
+    await intake.answer(
+        bus.given.desk.seat, bus.home, 1, "at the side door", id=answer, who="4711", last=1, look=lambda: None
+    )
+
+    await bus.round(91)
+    assert await bus.round(121) == (first,)
+
+    with edited(bus.home) as file:
+        ((letter,),) = file.execute("SELECT letter FROM messages WHERE id = ?", (answer,)).fetchall()
+    assert HOTLINE.opened_by(person, letter, id=answer) == "at the side door"
+    parts = HOTLINE.opened(letter, bus.identity.opening, id=answer, ref=person.ref)
+    assert parts == {"story": {"text": "at the side door"}}
 
 
 async def test_no_key_is_destroyed_while_messages_wait_for_the_next_one(

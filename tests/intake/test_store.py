@@ -19,6 +19,7 @@ from nrmbus.intake.store import MOST_MESSAGES, IntakeStore, NoKey, StoreFull, To
 from nrmbus.wire.errors import LetterClosed
 from nrmbus.wire.ids import new_event_id
 from nrmbus.wire.keys.keys import SealingKey
+from nrmbus.wire.letter import Container, Sealed
 from patience import until
 
 
@@ -429,10 +430,8 @@ def test_messages_follow_the_hotline_to_its_next_key(tmp_path: Path) -> None:
     take(store, holder())
     assert answered(store, "come at ten")
 
-    for ref, public, each in list(store.behind(next_key.kid)):
-        reader = holder().key.seal_to if each.who else None
-        assert public == holder().key.public
-        again = HOTLINE.sealed_again(each.letter, {KEY.kid: KEY}, next_key.seal_to, reader, id=each.id, ref=ref)
+    for ref, each in list(store.behind(next_key.kid)):
+        again = HOTLINE.wrapped_again(each.letter, {KEY.kid: KEY}, next_key.seal_to, id=each.id, ref=ref)
         store.replace(each.id, again, next_key.kid)
 
     assert list(store.behind(next_key.kid)) == []
@@ -442,6 +441,23 @@ def test_messages_follow_the_hotline_to_its_next_key(tmp_path: Path) -> None:
     keys = {next_key.kid: next_key}
     assert HOTLINE.opened(first.letter, keys, id=first.id, ref=found.ref)["story"]["text"] == CANARY
     assert HOTLINE.opened_by(holder(), answer.letter, id=answer.id) == "come at ten"
+
+
+def test_at_a_change_of_key_only_the_hotlines_own_wrap_changes() -> None:
+    """Given an answer, when the hotline wraps it for its next key, then content and the person's wrap are the same bytes, and the earlier key opens it no more."""
+    next_key, person = SealingKey(b"\x23" * 32), holder()
+    answer = HOTLINE.seal_answer(CANARY, KEY.seal_to, person.key.seal_to, id=ID, ref=person.ref)
+
+    again = HOTLINE.wrapped_again(answer, {KEY.kid: KEY}, next_key.seal_to, id=ID, ref=person.ref)
+
+    (before,), (after,) = (Container.parse(each).sealed for each in (answer, again))
+    assert isinstance(before, Sealed)
+    assert isinstance(after, Sealed)
+    assert (after.iv, after.ct, after.commit) == (before.iv, before.ct, before.commit)
+    assert [each.to for each in after.by.values() if each != before.by[each.to]] == [HOTLINE.agency]
+    assert after.by.keys() == before.by.keys()
+    with pytest.raises(LetterClosed):
+        HOTLINE.opened(again, {KEY.kid: KEY}, id=ID, ref=person.ref)
 
 
 def test_a_kill_loses_no_message_that_was_confirmed(tmp_path: Path) -> None:

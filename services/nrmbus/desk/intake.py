@@ -37,7 +37,7 @@ async def tend(seat: Seat, home: Path) -> None:
     """Do everything due in the intake file of *home*, if this agency has one.
 
     The desk writes the facts of the profile in force, for the public page to state. It names its sealing key with the time, so
-    that the public page knows since when nobody reads. Messages under an earlier sealing key are sealed to the new one before
+    that the public page knows since when nobody reads. Messages under an earlier sealing key are wrapped for the new one before
     the earlier key is destroyed, and messages beyond their days are deleted.
 
     Raises:
@@ -64,10 +64,9 @@ def _tend(home: Path, hotline: Hotline, keys: Mapping[str, SealingKey], to: Seal
         told = store.key_kid == to.kid and store.seen is not None and timedelta(0) <= now - store.seen < AGAIN
         if not told:
             store.tell(to, now)
-        for ref, public, message in store.behind(to.kid):
-            holder = SealTo(public) if message.who is not None else None
+        for ref, message in store.behind(to.kid):
             try:
-                again = hotline.sealed_again(message.letter, keys, to, holder, id=message.id, ref=ref)
+                again = hotline.wrapped_again(message.letter, keys, to, id=message.id, ref=ref)
             except LetterClosed:  # from an old backup: its key is gone, and the list says that it does not open
                 continue
             store.replace(message.id, again, to.kid)

@@ -77,12 +77,24 @@ class Hotline:
         )
         return str(parts["story"]["text"])
 
-    def sealed_again(
-        self, raw: bytes, keys: Mapping[str, SealingKey], to: SealTo, holder: SealTo | None, *, id: str, ref: str
-    ) -> bytes:
-        """Return a message, or with *holder* an answer, sealed to the hotline's next key *to*. Raises LetterClosed."""
-        readers = [(self.agency, to), *([(HOLDER, holder)] if holder else [])]
-        return self._sealed(self.opened(raw, keys, id=id, ref=ref), readers, id, ref)
+    def wrapped_again(self, raw: bytes, keys: Mapping[str, SealingKey], to: SealTo, *, id: str, ref: str) -> bytes:
+        """Return a message or an answer that the hotline opens with its next key *to*. Raises LetterClosed.
+
+        Only the hotline's own wraps are replaced. The process that serves the public page can write the file, so no
+        reader is taken from there: its intruder could have put a key of his own into it.
+        """
+        whole, place = letter.Container.parse(raw), letter.Place(self.bus, self.agency, id, ref)
+        secrets = whole.unwrap(self.agency, keys, place)
+
+        def wrapped(part: letter.Sealed | bytes) -> letter.Sealed | bytes:
+            if not isinstance(part, letter.Sealed) or part.name not in secrets:
+                return part
+            sealed = to.wrap(secrets[part.name], place.info(part.name, self.agency, to.kid))
+            by = part.by | {self.agency: letter.Wrap(self.agency, to.kid, sealed)}
+            wraps = tuple(by[each.to] if isinstance(each, letter.Wrap) else each for each in part.wraps)
+            return letter.Sealed(part.name, part.iv, part.ct, part.commit, wraps)
+
+        return letter.Container(tuple(map(wrapped, whole.sealed))).encoded()
 
     def _sealed(
         self, parts: Mapping[Part, Mapping[str, Any]], readers: list[tuple[str, SealTo]], id: str, ref: str

@@ -376,18 +376,18 @@ class IntakeStore:
             self._off_the_disk(_WAIT)
         return True
 
-    def behind(self, kid: str) -> Iterator[tuple[str, bytes, Message]]:
-        """Yield reference, the holder's public key and message for each that is sealed to another key than *kid*."""
+    def behind(self, kid: str) -> Iterator[tuple[str, Message]]:
+        """Yield reference and message for each that is sealed to another key than *kid*."""
         rows = self._all(
-            "SELECT t.ref, t.public, m.row, m.id, m.at, m.who, m.letter, m.read FROM messages m"
+            "SELECT t.ref, m.row, m.id, m.at, m.who, m.letter, m.read FROM messages m"
             " JOIN threads t ON t.number = m.thread WHERE m.kid <> ?",
             kid,
         )
         for row in rows:
-            yield row[0], row[1], _message(row[2:])
+            yield row[0], _message(row[1:])
 
     def replace(self, id: str, letter: bytes, kid: str) -> None:
-        """Put the same message, sealed to the key *kid*, in the place of the earlier one, which is overwritten."""
+        """Put the same message, wrapped for the key *kid*, in the place of the earlier one, which is overwritten."""
         with self._writing() as tx:
             tx.execute("UPDATE messages SET letter = ?, kid = ? WHERE id = ?", (letter, kid, id))
 
