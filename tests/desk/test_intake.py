@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,17 +15,17 @@ from desk.own_bus import bus as bus  # noqa: PLC0414 - a fixture
 from intake.given import CANARY, ID, NOW, WRITTEN, holder, on_disk
 from nrmbus.desk import intake
 from nrmbus.intake.messages import Hotline
-from nrmbus.intake.store import FILE, FOLDER, IntakeStore
+from nrmbus.intake.store import FILE, FOLDER, IntakeStore, wall_time
 from nrmbus.wire.errors import LetterClosed
 from nrmbus.wire.keys.keys import SealingKey
 
 HOTLINE = Hotline(BUS, "vac")
 
 
-def write(home: Path) -> None:
+def write(home: Path, id: str = ID) -> None:
     """Have a person write to the intake."""
     store, person = IntakeStore(home), holder()
-    store.take(person, ID, lambda to: HOTLINE.seal(WRITTEN, to, id=ID, ref=person.ref), now=NOW)
+    store.take(person, id, lambda to: HOTLINE.seal(WRITTEN, to, id=id, ref=person.ref), now=NOW)
     store.close()
 
 
@@ -169,3 +170,99 @@ async def test_an_agency_without_an_intake_gets_no_file(bus: OwnBus) -> None:
     await bus.round(1)
 
     assert not IntakeStore.is_at(bus.home)
+
+
+BEYOND = ID[:-1] + "b"
+STRANGE = {
+    "the hotline's key": "UPDATE about SET public = x'00'",
+    "a key as a text": "UPDATE about SET public = 'x'",
+    "the desk's last look": "UPDATE about SET seen = 7.5",
+    "the last use": "UPDATE clock SET at = 'never'",
+    "an id": "UPDATE messages SET id = x'00ff' WHERE id LIKE '%b'",
+    "a long id": "UPDATE messages SET id = printf('%070000d', 1) WHERE id LIKE '%b'",
+    "a letter": "UPDATE messages SET letter = 'text', kid = 'x' WHERE id LIKE '%b'",
+    "a letter as a number": "UPDATE messages SET letter = 99999999999, kid = 'x' WHERE id LIKE '%b'",
+    "a large letter": "UPDATE messages SET letter = zeroblob(300000), kid = 'x' WHERE id LIKE '%b'",
+    "another suite": "UPDATE messages SET letter = CAST('nrl1nrm2' AS BLOB), kid = 'x' WHERE id LIKE '%b'",
+    "the time of a message": "UPDATE messages SET at = 'never' WHERE id LIKE '%b'",
+    "a reference": "UPDATE threads SET ref = x'00ff' WHERE number = 2",
+    "a holder's key": "UPDATE threads SET public = x'00' WHERE number = 2",
+    "the last visit": "UPDATE threads SET touched = 'never' WHERE number = 2",
+    "a visit at the end of time": "UPDATE threads SET touched = '9999-12-31T23:59:00Z' WHERE number = 2",
+    "the days": "UPDATE threads SET keep_days = 99999999999 WHERE number = 2",
+    "no days": "UPDATE threads SET keep_days = 'x' WHERE number = 2",
+}
+"""A value that no release writes, by what it stands for; the second person's thread is number 2."""
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("what", STRANGE)
+async def test_a_strange_value_in_the_file_keeps_no_key_and_no_other_message(bus: OwnBus, what: str) -> None:
+    """Given a value that the public page's process put into the file, when the hotline's key ends, then the desk hands every other message over, destroys the key and deletes what is too old."""
+    store = IntakeStore(bus.home)
+    store.keep(90)
+    await bus.round(1)
+    first = bus.identity.sealing.kid
+    for person, id in ((holder(), ID), (holder(2), BEYOND)):
+        store.take(person, id, partial(HOTLINE.seal, WRITTEN, id=id, ref=person.ref), now=wall_time())
+    with edited(bus.home) as file:
+        file.execute(STRANGE[what])
+
+    await bus.round(91)
+    assert await bus.round(121) == (first,)
+
+    assert text(bus) == CANARY
+    assert store.key_kid == bus.identity.sealing.kid
+    with edited(bus.home) as file:
+        file.execute("UPDATE threads SET touched = '2020-01-01T00:00:00Z' WHERE number = 1")
+    assert store.expire(wall_time()) == 1
+    store.close()
+
+
+@pytest.mark.parametrize("what", ["the hotline's key", "a letter", "a large letter"])
+async def test_a_person_is_told_once_of_a_strange_value(bus: OwnBus, what: str) -> None:
+    """Given a value that cannot be read, when the desk looks again and again, then one task says where it is and what to do, and nothing of the value."""
+    IntakeStore(bus.home).close()
+    await bus.round(1)
+    write(bus.home, BEYOND)
+
+    for _ in range(3):
+        with edited(bus.home) as file:
+            file.execute(STRANGE[what])
+        await intake.tend(bus.given.desk.seat, bus.home)
+
+    (task,) = await bus.given.rows("tasks")
+    assert (task.kind, task.subject) == ("intake_damaged", "")
+    assert "public/intake.sqlite" in task.about
+
+
+async def test_a_message_to_a_key_that_is_gone_is_nobodys_task(bus: OwnBus) -> None:
+    """Given a message from an old copy of the file, whose key was destroyed, then the desk opens no task: nobody can do anything."""
+    IntakeStore(bus.home).close()
+    await bus.round(1)
+    person, gone = holder(), SealingKey.generate()
+    store = IntakeStore(bus.home)
+    store.tell(gone.seal_to, NOW)
+    store.close()
+    write(bus.home)
+
+    await intake.tend(bus.given.desk.seat, bus.home)
+
+    assert await bus.given.rows("tasks") == []
+    with edited(bus.home) as file:
+        ((letter,),) = file.execute("SELECT letter FROM messages").fetchall()
+    assert HOTLINE.opened(letter, {gone.kid: gone}, id=ID, ref=person.ref)["story"]["text"] == CANARY
+
+
+async def test_what_cannot_be_read_at_all_is_a_damaged_file(bus: OwnBus) -> None:
+    """Given a thread without a time, when the desk's pages ask for it, then the file is damaged, and the error has nothing of the value."""
+    IntakeStore(bus.home).close()
+    await bus.round(1)
+    write(bus.home)
+    with edited(bus.home) as file:
+        file.execute("UPDATE threads SET touched = 'CANARY'")
+
+    with pytest.raises(sqlite3.DatabaseError) as raised:
+        await intake.in_store(bus.home, IntakeStore.threads)
+
+    assert "CANARY" not in str(raised.value)

@@ -430,9 +430,9 @@ def test_messages_follow_the_hotline_to_its_next_key(tmp_path: Path) -> None:
     take(store, holder())
     assert answered(store, "come at ten")
 
-    for ref, each in list(store.behind(next_key.kid)):
-        again = HOTLINE.wrapped_again(each.letter, {KEY.kid: KEY}, next_key.seal_to, id=each.id, ref=ref)
-        store.replace(each.id, again, next_key.kid)
+    for id, ref, letter in list(store.behind(next_key.kid)):
+        again = HOTLINE.wrapped_again(letter, {KEY.kid: KEY}, next_key.seal_to, id=id, ref=ref)
+        store.replace(id, again, next_key.kid)
 
     assert list(store.behind(next_key.kid)) == []
     found = store.thread(1)

@@ -2,7 +2,9 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -10,24 +12,35 @@ from typing import Any, Final, Literal, TypeVar
 
 from sqlalchemy import insert, select
 
+from nrmbus import telemetry
 from nrmbus.desk.state.context import Seat
 from nrmbus.desk.store import tables
+from nrmbus.desk.store.ledger import open_task
 from nrmbus.intake.messages import Hotline, Written
 from nrmbus.intake.store import PROFILE, IntakeStore, Look, Message, Thread, wall_time
 from nrmbus.rules import Profile
 from nrmbus.rules.handbook.lookup import facts_of
 from nrmbus.wire import letter, times
-from nrmbus.wire.errors import LetterClosed
+from nrmbus.wire.errors import LetterClosed, WireError
 from nrmbus.wire.keys.keys import SealingKey, SealTo
 
 AGAIN: Final = timedelta(minutes=1)
 """Time between two looks, unless the key has changed."""
 SAME_READING: Final = timedelta(minutes=15)
 """Time after an opening in which the same page, as in another language, is no new reading."""
+TASK: Final = "intake_damaged"
+"""Kind of the task about a value of the file that cannot be read."""
 PURPOSE: Final = "intake"
 """Purpose of the rows ``reads`` of anonymous messages."""
 _OF_DESKS: Final = frozenset({"zone", "laws"})
 """Facts that no sentence of the public page has: it has a zone of its own, and nobody names a law there."""
+
+_SENTENCE: Final = (
+    "The file of anonymous messages (public/intake.sqlite) has a value that cannot be read: somebody has edited the file, or "
+    "its disk is damaged. The desk passes over this value. Ask who has access to this machine, and restart the public page."
+)
+_UNREADABLE: Final = (WireError, ValueError, TypeError, LookupError, ArithmeticError)
+"""Errors of a value that no release has written: the process that serves the public page writes the file too."""
 
 _T = TypeVar("_T")
 _READS: Final = tables.reads.c
@@ -40,14 +53,18 @@ async def tend(seat: Seat, home: Path) -> None:
     that the public page knows since when nobody reads. Messages under an earlier sealing key are wrapped for the new one before
     the earlier key is destroyed, and messages beyond their days are deleted.
 
+    A value that cannot be read is passed over with a task: one row must keep neither keys nor messages beyond their time.
+
     Raises:
-        sqlite3.Error, StoreFull: the file cannot be written; no key may be destroyed now.
+        sqlite3.Error, StoreFull: the file cannot be read or written; no key may be destroyed now.
     """
     if IntakeStore.is_at(home):
         identity = seat.identity
         hotline = Hotline(seat.bus, seat.me)
         told = facts(seat.rules.profile_at(seat.now()))
-        await asyncio.to_thread(_tend, home, hotline, identity.opening, identity.sealing.seal_to, wall_time(), told)
+        to = identity.sealing.seal_to
+        if not await asyncio.to_thread(_tend, home, hotline, identity.opening, to, wall_time(), told):
+            await _report(seat, f"{TASK}/{to.kid}")
 
 
 def facts(profile: Profile) -> str:
@@ -56,24 +73,55 @@ def facts(profile: Profile) -> str:
     return json.dumps({**said, "zone": profile.timezone, PROFILE: profile.name}, sort_keys=True)
 
 
-def _tend(home: Path, hotline: Hotline, keys: Mapping[str, SealingKey], to: SealTo, now: datetime, about: str) -> None:
-    store = IntakeStore.of_desk(home)
-    try:
+def _tend(home: Path, hotline: Hotline, keys: Mapping[str, SealingKey], to: SealTo, now: datetime, about: str) -> bool:
+    """Do what `tend` does with the file; return whether every value that it read is one of ours."""
+    is_sound = True
+    with _file_of(home) as store:
         if store.facts != about:
             store.state(about)
-        told = store.key_kid == to.kid and store.seen is not None and timedelta(0) <= now - store.seen < AGAIN
+        try:
+            told = store.key_kid == to.kid and store.seen is not None and timedelta(0) <= now - store.seen < AGAIN
+        except _UNREADABLE:  # written again now
+            told = is_sound = False
         if not told:
             store.tell(to, now)
-        for ref, message in store.behind(to.kid):
+        for id, ref, sealed in store.behind(to.kid):
             try:
-                again = hotline.wrapped_again(message.letter, keys, to, id=message.id, ref=ref)
-            except LetterClosed:  # from an old backup: its key is gone, and the list says that it does not open
+                again = hotline.wrapped_again(sealed, keys, to, id=id, ref=ref)
+            except _UNREADABLE as error:
+                # from an old backup: its key is gone, and the list says that it does not open
+                is_sound = is_sound and isinstance(error, LetterClosed) and error.reason == "key"
                 continue
-            store.replace(message.id, again, to.kid)
+            store.replace(id, again, to.kid)
         if not told:
             store.expire(now)
-    finally:
-        store.close()
+    return is_sound
+
+
+async def _report(seat: Seat, key: str) -> None:
+    """Open the task about a value of the file that cannot be read, once for each *key*."""
+    there = select(tables.tasks.c.id).where(tables.tasks.c.kind == TASK, tables.tasks.c.event == key)
+    with seat.ledger.read() as tx:
+        if tx.scalar(there) is not None:
+            return
+    telemetry.handled("alarm", code=TASK)
+    about = json.dumps({"code": TASK, "sentence": _SENTENCE})
+    async with seat.ledger.write() as tx:
+        open_task(tx, opened=seat.stamp(), subject="", event_id=key, kind=TASK, about=about)
+
+
+@contextmanager
+def _file_of(home: Path) -> Iterator[IntakeStore]:
+    """Open the intake file of *home* for the block.
+
+    Raises:
+        sqlite3.DatabaseError: a value in the file cannot be read, also in the block; it has nothing of that value.
+    """
+    try:
+        with closing(IntakeStore.of_desk(home)) as store:
+            yield store
+    except _UNREADABLE as error:
+        raise sqlite3.DatabaseError(type(error).__name__) from None
 
 
 # -- for the agency's people -------------------------------------------------------------------------------------------
@@ -103,14 +151,11 @@ class Conversation:
 
 
 async def in_store(home: Path, work: Callable[[IntakeStore], _T]) -> _T:
-    """Return what *work* does with the intake file of *home*, outside the event loop."""
+    """Return what *work* does with the intake file of *home*, outside the event loop. Raises as `_file_of`."""
 
     def run() -> _T:
-        store = IntakeStore.of_desk(home)
-        try:
+        with _file_of(home) as store:
             return work(store)
-        finally:
-            store.close()
 
     return await asyncio.to_thread(run)
 
@@ -154,17 +199,17 @@ def _opened_by(seat: Seat, thread: Thread, who: str) -> set[str]:
 def _parts_of(message: Message) -> tuple[str, ...]:
     try:
         return letter.Container.parse(message.letter).parts
-    except LetterClosed:
+    except WireError:
         return ()
 
 
 def _opened(hotline: Hotline, keys: Mapping[str, SealingKey], ref: str, message: Message) -> Said:
     try:
         parts = hotline.opened(message.letter, keys, id=message.id, ref=ref)
-    except LetterClosed:
+        written = Written.of_parts(parts) if message.who is None else None
+        return Said(message, str(parts["story"]["text"]), written)
+    except _UNREADABLE:
         return Said(message)
-    written = Written.of_parts(parts) if message.who is None else None
-    return Said(message, str(parts["story"]["text"]), written)
 
 
 def readers(seat: Seat, thread: Thread) -> list[tuple[str, str]]:

@@ -19,6 +19,7 @@ from typing import Any, Final, Literal, Self
 from nrmbus.bus.private_files import PRIVATE_FILE, make_private
 from nrmbus.intake.codes import SALT_BYTES, Holder
 from nrmbus.wire import times
+from nrmbus.wire.ids import EVENT_ID
 from nrmbus.wire.keys.keys import SealTo
 
 FOLDER: Final = "public"
@@ -34,6 +35,9 @@ MOST_MESSAGES: Final = 40
 
 MOST_AT_ONCE: Final = timedelta(days=1)
 """Time by which messages age between two uses of the file at most, however far the wall clock went on meanwhile."""
+
+MOST_DAYS: Final = 3650
+"""Most days that a page can promise. Another value among a thread's days keeps no other thread from its end."""
 
 _PAGE: Final = 4096
 _WAIT: Final = 10.0
@@ -121,7 +125,10 @@ class Thread:
     @property
     def ends(self) -> datetime | None:
         """Return when it is deleted if nobody comes; None if the public page has set no days yet."""
-        return None if self.keep_days is None else self.touched + timedelta(days=self.keep_days)
+        try:
+            return None if self.keep_days is None else self.touched + timedelta(days=self.keep_days)
+        except OverflowError:
+            return None
 
     @property
     def state(self) -> State:
@@ -196,7 +203,7 @@ class IntakeStore:
     def unread(home: Path) -> list[str] | None:
         """Return the ids of the messages that nobody at the hotline has opened; None if the file cannot be read now."""
         rows = _glance(home, _UNREAD)
-        return None if rows is None else [row[0] for row in rows]
+        return None if rows is None else [id for (id,) in rows if isinstance(id, str) and EVENT_ID.fullmatch(id)]
 
     @staticmethod
     def waiting(home: Path) -> tuple[int, bool]:
@@ -376,15 +383,18 @@ class IntakeStore:
             self._off_the_disk(_WAIT)
         return True
 
-    def behind(self, kid: str) -> Iterator[tuple[str, Message]]:
-        """Yield reference and message for each that is sealed to another key than *kid*."""
+    def behind(self, kid: str) -> Iterator[tuple[str, str, bytes]]:
+        """Yield id, reference and letter of each message that is sealed to another key than *kid*.
+
+        They are read as bytes: a value of another type, or a text that is none, is no letter then, and ends nothing.
+        """
         rows = self._all(
-            "SELECT t.ref, m.row, m.id, m.at, m.who, m.letter, m.read FROM messages m"
+            "SELECT CAST(m.id AS BLOB), CAST(t.ref AS BLOB), CAST(m.letter AS BLOB) FROM messages m"
             " JOIN threads t ON t.number = m.thread WHERE m.kid <> ?",
             kid,
         )
-        for row in rows:
-            yield row[0], _message(row[1:])
+        for id, ref, letter in rows:
+            yield id.decode(errors="replace"), ref.decode(errors="replace"), letter
 
     def replace(self, id: str, letter: bytes, kid: str) -> None:
         """Put the same message, wrapped for the key *kid*, in the place of the earlier one, which is overwritten."""
@@ -411,7 +421,8 @@ class IntakeStore:
         gone = 0
         with self._writing() as tx:
             _in_step(tx, now)
-            promised = tx.execute("SELECT DISTINCT keep_days FROM threads WHERE keep_days IS NOT NULL").fetchall()
+            days_of = "SELECT DISTINCT keep_days FROM threads WHERE keep_days BETWEEN 1 AND ?"
+            promised = tx.execute(days_of, (MOST_DAYS,)).fetchall()
             for (days,) in promised:
                 before = _written(now - timedelta(days=days))
                 gone += tx.execute("DELETE FROM threads WHERE keep_days = ? AND touched < ?", (days, before)).rowcount
@@ -457,17 +468,20 @@ def _in_step(tx: sqlite3.Connection, now: datetime) -> str:
     """
     at = _written(now)
     last = tx.execute("SELECT at FROM clock").fetchone()
-    if last is None:
+    before = None if last is None else times.read(str(last[0]))
+    if before is None:  # a new file; or no time, by which nothing would ever be too old
+        tx.execute("DELETE FROM clock")
         tx.execute("INSERT INTO clock (at) VALUES (?)", (at,))
     elif last[0] != at:
-        passed = _read(at) - _read(last[0])
-        for number, touched, days in tx.execute("SELECT number, touched, keep_days FROM threads").fetchall():
+        passed = _read(at) - before
+        rows = "SELECT number, touched, keep_days FROM threads WHERE keep_days IS NULL OR keep_days BETWEEN 1 AND ?"
+        for number, touched, days in tx.execute(rows, (MOST_DAYS,)).fetchall():
             most = MOST_AT_ONCE if days is None else min(MOST_AT_ONCE, timedelta(days=days) / 10)
-            if abs(passed) > most:
+            if abs(passed) > most and (since := times.read(str(touched))) is not None:
                 moved = passed - most if passed > most else passed
-                tx.execute(
-                    "UPDATE threads SET touched = ? WHERE number = ?", (_written(_read(touched) + moved), number)
-                )
+                with suppress(OverflowError):  # nobody was here in the year 9999
+                    values = (_written(since + moved), number)
+                    tx.execute("UPDATE threads SET touched = ? WHERE number = ?", values)
         tx.execute("UPDATE clock SET at = ?", (at,))
     return at
 
@@ -481,10 +495,15 @@ def _read(text: str) -> datetime:
 
 def _message(row: Any) -> Message:
     number, id, at, who, letter, read = row
-    return Message(number, id, _read(at), who, bytes(letter), _read(read) if read else None)
+    if not isinstance(id, str) or not isinstance(letter, bytes):
+        raise TypeError("no message of this file")
+    return Message(number, id, _read(at), who, letter, _read(read) if read else None)
 
 
 def _thread(row: Any, messages: list[Message]) -> Thread:
     number, ref, public, opened, touched, danger, closed, days = row
     ended = _read(closed) if closed else None
-    return Thread(number, ref, bytes(public), _read(opened), _read(touched), bool(danger), ended, days, tuple(messages))
+    if not isinstance(ref, str) or not isinstance(public, bytes):
+        raise TypeError("no thread of this file")
+    kept = days if isinstance(days, int) else None
+    return Thread(number, ref, public, _read(opened), _read(touched), bool(danger), ended, kept, tuple(messages))

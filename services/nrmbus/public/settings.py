@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.http_server import PORTS
 from nrmbus.bus.tls_listener import Listen
+from nrmbus.intake.store import MOST_DAYS
 from nrmbus.web.words import LANGUAGES, Language, is_of_azerbaijan
 from nrmbus.zone import zone_of
 
@@ -157,7 +158,7 @@ _FITS: Final[Mapping[str, Callable[[Any], bool]]] = {
     "lines": _list_of(_is_line),
     "national": lambda found: found is None or _is_number(found),
     "exit": lambda found: isinstance(found, str) and _ADDRESS.fullmatch(found) is not None,
-    "keep_days": lambda found: type(found) is int and 1 <= found <= 3650,
+    "keep_days": lambda found: type(found) is int and 1 <= found <= MOST_DAYS,
     "port": lambda found: type(found) is int and found in PORTS,
     "listen": lambda found: isinstance(found, Mapping),
     "proxies": _list_of(_is_network),

@@ -1,7 +1,8 @@
 """A desk's rounds at the end of its sealing key: a person is told in time, and a desk that is killed anywhere loses nothing."""
 
 import asyncio
-from contextlib import suppress
+import sqlite3
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from nrmbus.desk.errors import DeskError
 from nrmbus.desk.letters import case_keys
 from nrmbus.desk.store.ledger import Ledger
 from nrmbus.directory import Identity, operator
-from nrmbus.intake.store import FILE, FOLDER
+from nrmbus.intake.store import FILE, FOLDER, IntakeStore
 from nrmbus.telemetry import log
 from nrmbus.wire.keys import keyfile
 from patience import eventually
@@ -189,8 +190,9 @@ async def test_a_ledger_that_cannot_be_read_for_a_moment_ends_no_rounds(
         await running
 
 
+@pytest.mark.parametrize("how", ["is no database", "has a strange value"])
 async def test_a_damaged_intake_file_keeps_no_erasure_from_being_done(
-    bus: OwnBus, monkeypatch: pytest.MonkeyPatch
+    bus: OwnBus, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     """Given a hotline whose intake file cannot be read, when a round comes, then all but the destruction of keys is done."""
     monkeypatch.setattr(rounds, "LOOK_EVERY", 0.02)
@@ -203,8 +205,12 @@ async def test_a_damaged_intake_file_keeps_no_erasure_from_being_done(
         monkeypatch.setattr(rounds, step, note)
     bus.at(90)
     first = bus.identity.sealing.kid
-    (bus.home / FOLDER).mkdir()
-    (bus.home / FOLDER / FILE).write_bytes(b"x" * 8192)
+    IntakeStore(bus.home).close()
+    if how == "is no database":
+        (bus.home / FOLDER / FILE).write_bytes(b"x" * 8192)
+    else:
+        with closing(sqlite3.connect(bus.home / FOLDER / FILE)) as file, file:
+            file.execute("UPDATE about SET salt = 'x'")
     running = asyncio.create_task(rounds.run(bus.given.desk, bus.home, lambda: True))
     bus.at(121)
     await eventually("the round goes on to its end, twice", lambda: done.count("remind") > 1 or running.done())
