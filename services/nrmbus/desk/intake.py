@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
-from sqlalchemy import insert, select
+from sqlalchemy import ColumnElement, insert, select
 
 from nrmbus import telemetry
 from nrmbus.desk.state.context import Seat
@@ -32,6 +32,8 @@ TASK: Final = "intake_damaged"
 """Kind of the task about a value of the file that cannot be read."""
 PURPOSE: Final = "intake"
 """Purpose of the rows ``reads`` of anonymous messages."""
+DELETED: Final = "deleted"
+"""Stands in place of a part in the row ``reads`` of a deletion."""
 _OF_DESKS: Final = frozenset({"zone", "laws"})
 """Facts that no sentence of the public page has: it has a zone of its own, and nobody names a law there."""
 
@@ -169,7 +171,7 @@ async def read(seat: Seat, home: Path, number: int, who: str, *, again: bool = F
     if thread is None:
         return None
     how = {"at": seat.stamp(), "who": who, "subject": thread.ref, "source": seat.me, "purpose": PURPOSE}
-    known = _opened_by(seat, thread, who) if again else set()
+    known = _opened_by(seat, thread, who, since=seat.now() - SAME_READING) if again else set()
     rows = [
         {**how, "event": each.id, "part": part}
         for each in thread.messages
@@ -188,12 +190,16 @@ async def read(seat: Seat, home: Path, number: int, who: str, *, again: bool = F
     )
 
 
-def _opened_by(seat: Seat, thread: Thread, who: str) -> set[str]:
-    """Return the messages of the thread that *who* has opened on record since `SAME_READING`."""
-    since = times.write(seat.now() - SAME_READING)
-    rows = select(_READS.event).where(_READS.subject == thread.ref, _READS.purpose == PURPOSE, _READS.who == who)
+def _openings(thread: Thread) -> tuple[ColumnElement[bool], ...]:
+    """Return the conditions for the rows of the thread's openings, without those of a deletion that failed."""
+    return _READS.subject == thread.ref, _READS.purpose == PURPOSE, _READS.part != DELETED
+
+
+def _opened_by(seat: Seat, thread: Thread, who: str, *, since: datetime | None = None) -> set[str]:
+    """Return the messages of the thread that *who* has opened on record, at any time or *since*."""
+    rows = select(_READS.event).where(*_openings(thread), _READS.who == who)
     with seat.ledger.read() as tx:
-        return set(tx.scalars(rows.where(_READS.at > since)))
+        return set(tx.scalars(rows if since is None else rows.where(_READS.at > times.write(since))))
 
 
 def _parts_of(message: Message) -> tuple[str, ...]:
@@ -214,7 +220,7 @@ def _opened(hotline: Hotline, keys: Mapping[str, SealingKey], ref: str, message:
 
 def readers(seat: Seat, thread: Thread) -> list[tuple[str, str]]:
     """Return who has opened the thread, and when, newest first; each opening once."""
-    rows = select(_READS.at, _READS.who).where(_READS.subject == thread.ref, _READS.purpose == PURPOSE)
+    rows = select(_READS.at, _READS.who).where(*_openings(thread))
     with seat.ledger.read() as tx:
         found: list[Any] = list(tx.execute(rows.distinct().order_by(_READS.at.desc(), _READS.who)).all())
     return [(row.at, row.who) for row in found]
@@ -242,3 +248,26 @@ async def answer(
         return "stored" if is_stored else "passed"
 
     return await in_store(home, put)
+
+
+async def finish(seat: Seat, home: Path, number: int, *, who: str, last: int, look: Look, delete: bool = False) -> bool:
+    """Close the thread *number*, or *delete* it, for the member *who*, who has read up to the row *last*.
+
+    Return False, and leave the thread as it is, if *last* is not its newest row any more, or if *who* has not opened the
+    newest message that can be opened: nobody gets rid of a message unseen. A deletion is recorded first, since no
+    backup has the message; a row of a deletion that fails stays. *look* raises if the member may no longer do this.
+    """
+    thread = await in_store(home, lambda store: store.thread(number))
+    if thread is None:
+        return True
+    if thread.messages:
+        readable = [each.id for each in thread.messages if _parts_of(each)]
+        if thread.messages[-1].row != last or not _opened_by(seat, thread, who).issuperset(readable[-1:]):
+            return False
+        if delete:
+            how = {"at": seat.stamp(), "who": who, "subject": thread.ref, "source": seat.me, "purpose": PURPOSE}
+            async with seat.ledger.write() as tx:
+                look()
+                tx.execute(insert(tables.reads), {**how, "event": thread.messages[-1].id, "part": DELETED})
+                seat.ledger.make_nothing_due()
+    return await in_store(home, lambda store: store.finish(number, wall_time(), last=last, delete=delete, look=look))

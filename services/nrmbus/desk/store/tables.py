@@ -210,7 +210,7 @@ reads: Final = Table(
     Column("subject", TEXT, nullable=False),
     Column("source", TEXT, nullable=False),
     Column("event", TEXT, nullable=False),
-    Column("part", TEXT, nullable=False),
+    Column("part", TEXT, nullable=False, comment="deleted: the anonymous message was deleted for good"),
     Column("purpose", TEXT, nullable=False),
     Column("system", TEXT, comment="Name of the token of the system that asked; none where the desk itself opened"),
     comment="Who opened which part of which letter, when and what for: written before it is opened",

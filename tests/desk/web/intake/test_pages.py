@@ -5,6 +5,7 @@ import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from html import unescape
 from pathlib import Path
@@ -249,7 +250,8 @@ async def test_an_opened_message_leads_back_to_a_page_after_the_sign_in(tmp_path
 
 @pytest.mark.parametrize(
     ("step", "how", "turn"),
-    [("open", "", 1), ("signal", "", 1), ("answer", "", 1), ("answer", "", 2), ("close", "keep", 2), ("close", "delete", 2)],
+    [("open", "", 1), ("signal", "", 1), ("answer", "", 1), ("answer", "", 2), ("close", "keep", 3), ("close", "delete", 1),
+     ("close", "delete", 3)],
 )  # fmt: skip
 @pytest.mark.usefixtures("cheap_passwords")
 async def test_a_member_who_is_removed_while_the_desk_waits_for_the_file_does_nothing(
@@ -328,6 +330,82 @@ async def test_a_thread_is_closed_or_deleted(tmp_path: Path) -> None:
         assert "There is no message" in (await browser.get("/app/intake")).text
         assert (await browser.get("/app/intake/1")).status_code == 404
         assert (await browser.post("/app/intake/1/open")).status_code == 404
+
+
+@pytest.mark.parametrize("how", ["keep", "delete"])
+async def test_p4_nobody_closes_or_deletes_what_they_have_not_opened(tmp_path: Path, how: str) -> None:
+    """Given a message that a colleague has opened, when another worker sends the form with the right row, then the message stays and is shown on record; after that the worker may close or delete it."""
+    async with desk_of("ngo-a", tmp_path) as here:
+        await write(here, tmp_path, danger=True)
+        async with browsing(here, WORKER) as colleague:
+            form = kept_in(await colleague.post("/app/intake/1/open")) | {"how": how}
+        async with browsing(here, replace(WORKER, number="4712")) as browser:
+            kept = await browser.post("/app/intake/1/close", data=form)
+            assert (kept.status_code, CANARY in kept.text) == (409, True)
+            assert {row.who for row in await here.rows("reads")} == {"4711", "4712"}
+            assert not any(row.part == "deleted" for row in await here.rows("reads"))
+            here.clock.time += timedelta(hours=7)
+            done = await browser.post("/app/intake/1/close", data=kept_in(kept) | {"how": how})
+
+    assert done.status_code == 303
+
+
+async def test_p4_a_deletion_is_on_record_before_it_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a message that a worker has opened, when the worker deletes it, then supervisors see who and when without a reference; without the record nothing is deleted."""
+    async with desk_of("ngo-a", tmp_path) as here, browsing(here, WORKER) as browser:
+        await write(here, tmp_path)
+        form = kept_in(await browser.post("/app/intake/1/open")) | {"how": "delete"}
+
+        def full(*_: object, **__: object) -> None:
+            raise sqlite3.OperationalError
+
+        with monkeypatch.context() as broken:
+            broken.setattr("nrmbus.desk.intake.insert", full)
+            failed = await browser.post("/app/intake/1/close", data=form)
+        assert failed.status_code == 503
+        assert "number 4711" in (await browser.get("/app/intake/1")).text
+
+        assert (await browser.post("/app/intake/1/close", data=form)).status_code == 303
+
+        (row,) = [each for each in await here.rows("reads") if each.part == "deleted"]
+        assert (row.who, row.subject, row.event, row.purpose) == ("4711", holder().ref, ID, "intake")
+        async with browsing(here, member("see_reads")) as supervisor:
+            listed = (await supervisor.get("/app/readings?lang=ru")).text
+        assert "Удалено" in listed
+        assert row.subject[:8] not in listed
+
+
+async def test_a_deletion_that_failed_is_no_opening(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a full disk after the deletion was recorded, then the message is still there, and its page names the opening alone."""
+    async with desk_of("ngo-a", tmp_path) as here, browsing(here, WORKER) as browser:
+        await write(here, tmp_path)
+        form = kept_in(await browser.post("/app/intake/1/open")) | {"how": "delete"}
+        here.clock.time += timedelta(minutes=5)
+
+        def full(*_: object, **__: object) -> None:
+            raise StoreFull
+
+        with monkeypatch.context() as broken:
+            broken.setattr(IntakeStore, "finish", full)
+            failed = await browser.post("/app/intake/1/close", data=form)
+
+        assert failed.status_code == 503
+        assert (await browser.get("/app/intake/1")).text.count("number 4711") == 1
+
+
+async def test_a_message_that_does_not_open_can_be_deleted(tmp_path: Path) -> None:
+    """Given a message of which nothing can be read, when a worker has opened the others and this one, then the worker deletes the conversation."""
+    async with desk_of("ngo-a", tmp_path) as here, browsing(here, WORKER) as browser:
+        await write(here, tmp_path)
+        await write(here, tmp_path, ID[:-1] + "2", Written("I am safe now", "en"))
+        store = IntakeStore(tmp_path)
+        store.replace(ID[:-1] + "2", bytes(300_000), here.desk.seat.identity.sealing.kid)
+        store.close()
+        page = await browser.post("/app/intake/1/open")
+        assert "This message does not open" in page.text
+        gone = await browser.post("/app/intake/1/close", data=kept_in(page) | {"how": "delete"})
+
+    assert gone.headers["location"] == "/app/intake"
 
 
 @pytest.mark.parametrize("how", ["keep", "delete"])

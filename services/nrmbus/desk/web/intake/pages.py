@@ -16,7 +16,7 @@ from nrmbus.desk.web.acts.editing import WHAT
 from nrmbus.desk.web.shell import NotFound, Pages, Visit, url
 from nrmbus.events.case import SignalRecorded
 from nrmbus.intake.messages import MOST_CHARACTERS, Written
-from nrmbus.intake.store import IntakeStore, StoreFull, Thread, wall_time
+from nrmbus.intake.store import IntakeStore, StoreFull, Thread
 from nrmbus.telemetry import log
 from nrmbus.web.frame import LANGUAGE, Place
 from nrmbus.wire import ids, times
@@ -200,15 +200,14 @@ async def _not_stored(visit: Visit, problem: str, status: int) -> Response:
 @routes.post("/intake/{number}/close", may="intake")
 @_kept
 async def close(visit: Visit) -> Response:
-    """Close the thread, or delete it. A thread is not closed over an answer that was typed and not sent."""
+    """Close the thread, or delete it, once the member has opened it. It is not closed over an answer that was typed and not sent."""
     home, number, form = home_of(visit), _number(visit), await visit.form()
     how = form["how"]
     if how != "delete" and form["text"].strip():
         return await _not_sent(visit)
     last = int(form["last"]) if form["last"].isascii() and form["last"].isdigit() and len(form["last"]) < 19 else -1
-    done = await intake.in_store(
-        home,
-        lambda store: store.finish(number, wall_time(), last=last, delete=how == "delete", look=visit.must_go_on),
+    done = await intake.finish(
+        visit.door.seat, home, number, who=visit.me.number, last=last, delete=how == "delete", look=visit.must_go_on
     )
     if not done:
         return await _not_stored(visit, visit.t("Somebody has written since you opened this. Read it first."), 409)
