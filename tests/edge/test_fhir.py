@@ -12,6 +12,8 @@ from agencies import CASE, SIGNAL
 from desk.given import CANARY, REF, Given
 from edge.fhir_judge import judged
 from edge.given import edge_of, own_and_received
+from nrmbus.desk.access import opening
+from nrmbus.desk.inbox.release import release_by_itself
 from nrmbus.desk.state import beginnings
 from nrmbus.edge.door import Answer, OwnDoor
 from patience import eventually
@@ -23,7 +25,7 @@ SUBMITTED: dict[str, Any] = {
 }  # fmt: skip
 
 
-async def hear_referral(here: Given) -> None:
+async def hear_referral(here: Given, *, settled: bool = True) -> None:
     """Let the desk of vac hear of a case and of a referral with a letter that it may open."""
     registrar = here.registrar
     await here.hear(registrar.register(registrar.event("ngo-a", "case.signal_recorded", SIGNAL), to="vac"))
@@ -31,7 +33,8 @@ async def hear_referral(here: Given) -> None:
         "ngo-a", "referral.submitted", SUBMITTED, parts={"identity": {"name": CANARY}}, opens=["vac"], referral=REF
     )
     await here.hear(registrar.register(sent, to="vac"))
-    await here.settle()
+    if settled:
+        await here.settle()
 
 
 def to(status: str, **members: Any) -> bytes:
@@ -416,6 +419,26 @@ async def test_a_letter_is_opened_for_a_named_person_and_on_record(tmp_path: Pat
             headers={"authorization": "Bearer a-token-to-read"},
         )
         assert (read_only.status_code, judged(read_only.json())["issue"][0]["code"]) == (403, "forbidden")
+
+
+async def test_a_letter_that_is_not_open_yet_is_asked_for_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a referral before a record that the desk has not read, then its letter is no 404: it comes once the desk has read on."""
+    monkeypatch.setattr(opening, "READ_ON_SECONDS", 0.0, raising=False)
+    about = {"actor": "V-7", "purpose": "case_work"}
+    async with edge_of("vac", tmp_path, "fhir") as (here, fhir):
+        here.desk.end_of = lambda partition: 4
+        await hear_referral(here, settled=False)
+        early = await fhir.get(f"/ServiceRequest/{REF}/$letter", params=about)
+        await here.hear(
+            here.registrar.register(here.registrar.event("ngo-a", "case.signal_recorded", SIGNAL), to="vac")
+        )
+        await release_by_itself(here.desk, here.inbox)
+        late = await here.during(fhir.get(f"/ServiceRequest/{REF}/$letter", params=about))
+
+    assert (early.status_code, judged(early.json())["resourceType"]) == (503, "OperationOutcome")
+    assert {"name": "identity", "part": [{"name": "name", "valueString": CANARY}]} in judged(late.json())["parameter"]
 
 
 async def test_the_letter_of_an_own_referral_opens_no_other(tmp_path: Path) -> None:

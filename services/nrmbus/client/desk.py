@@ -353,7 +353,8 @@ class AsyncDesk:
         """Return *event* with its letter, as far as this agency may open it; the reading is registered first, for *actor*.
 
         Raises:
-            DoorError: ``inbox_restarted`` if the desk's ledger was replaced meanwhile; ``reader_unnamed``.
+            DoorError: ``inbox_restarted`` if the desk's ledger was replaced meanwhile; ``reader_unnamed``; ``inbox_unread``,
+                which is retryable, until the desk has read the records behind the letter.
         """
         row, ledger = event.cursor
         page = await self.door.inbox(after=row - 1, ledger=ledger, limit=1, opened=True, actor=actor)

@@ -37,7 +37,13 @@ MOST: Final = 50
 WITHIN_SECONDS: Final = 20.0
 """Seconds that the registrar may take to register a reading; after that nothing is opened."""
 
+READ_ON_SECONDS: Final = 2.0
+"""Seconds that a reading waits at least for the records behind a letter; a desk that is up reads these within milliseconds."""
+
 _WITHDRAWING: Final = ("consent.refused", "consent.withdrawn", "access.revoked")
+
+_PASSING: Final = "not_available"
+"""Trouble of an inbox that ends without a person."""
 
 _EVENTS, _OUTBOX, _PARKED = tables.events.c, tables.outbox.c, tables.parked.c
 _PLAIN: Final = tuple(each for each in _EVENTS if each.name != "letter")
@@ -216,6 +222,19 @@ def can_open(me: str, row: Row[Any]) -> bool:
     A row of `with_letters` has this agency's own letters too, which it can open since it wrote them.
     """
     return row.letter is not None and row.type != DocumentChunkSent.type and (row.parts != "[]" or row.source == me)
+
+
+def opens_soon(desk: Desk, tx: Connection, row: Row[Any]) -> bool:
+    """Return whether the letter of the received *row* opens as soon as the desk has read on.
+
+    False if something lasting is in the way: a person, an upgrade or a repair, for the case or for the row's partition.
+    """
+    is_closed = row.letter is not None and row.parts == "[]" and row.shut is None
+    if row.error is None or not is_closed or row.type == DocumentChunkSent.type:
+        return False
+    if desk.seat.troubles.get(row.partition, _PASSING) != _PASSING or not letters.copy_of(desk.seat, signed_of(row))[1]:
+        return False
+    return parking.goes_on_soon(tx, row.subject, row.position, desk.seat.rules)
 
 
 def with_letters(me: str, letter: ColumnElement[Any] | None = None) -> Select[Any]:

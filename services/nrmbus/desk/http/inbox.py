@@ -1,7 +1,7 @@
 """Routes of the inbox: received events, with or without their letters."""
 
 import time
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NamedTuple
 
 from fastapi import Query, Request
 from fastapi.responses import JSONResponse
@@ -33,6 +33,7 @@ from nrmbus.desk.http.parameters import (
 )
 from nrmbus.desk.http.scopes import caller_of
 from nrmbus.desk.http.served import Door, door_of
+from nrmbus.desk.state import parking
 
 routes: Final = subject("inbox")
 
@@ -87,6 +88,9 @@ async def read_inbox(request: Request, asked: Annotated[Asked, Query()]) -> JSON
 
     Without `open` nothing is recorded. With `open`, which needs the scope of that name, the letters come too: the
     registrar records each reading first, for `actor` and `purpose`, and the desk records who opened which part.
+    With `open` a page ends before a letter that the desk opens only after it has read further records. If that letter is
+    the first, the answer comes as soon as the letter opens; after `wait`, and at least two seconds, it is `inbox_unread`:
+    ask again. A `parked` row without its letter waits longer, for a person or an upgrade: ask for that row again later.
 
     Row numbers begin again if the ledger was replaced: `inbox_restarted`.
     """
@@ -96,17 +100,24 @@ async def read_inbox(request: Request, asked: Annotated[Asked, Query()]) -> JSON
     most = min(asked.limit, opening.MOST) if asked.open else asked.limit
     if asked.open:
         caller_of(request).require("open")
-    until = time.monotonic() + asked.wait
+    began = time.monotonic()
     while True:
-        newest, rows, came = _page(door, asked, most + 1)
-        left = until - time.monotonic()
-        if rows or left <= 0:
+        page = _page(door, asked, most)
+        waited = time.monotonic() - began
+        if page.rows:
             break
-        await door.arrivals.past(newest, left)
+        if page.unread is not None:
+            left = max(asked.wait, opening.READ_ON_SECONDS) - waited
+            if left <= 0:
+                raise DeskError("inbox_unread")
+            await _let_through(door, page.unread, left)
+        elif waited >= asked.wait:
+            break
+        else:
+            await door.arrivals.past(page.newest, asked.wait - waited)
         if asked.open:  # else nobody would get what is read now
             door.require_token(caller_of(request))
-    following = rows[most - 1].position if len(rows) > most else None
-    rows = rows[:most]
+    rows, came = page.rows, page.came
     if asked.open:
         who, purpose = opening.reader(desk, asked.actor), asked.purpose
         found = await opening.to_open(desk, rows, who=who, purpose=purpose)
@@ -117,11 +128,25 @@ async def read_inbox(request: Request, asked: Annotated[Asked, Query()]) -> JSON
         ]
     else:
         events = [views.heard(row, spoken, came=came.get(row.position)) for row in rows]
-    return JSONResponse({"ledger": door.ledger.id, "events": events, "next": following})
+    return JSONResponse({"ledger": door.ledger.id, "events": events, "next": page.following})
 
 
-def _page(door: Door, asked: Asked, limit: int) -> tuple[int, list[Row[Any]], dict[int, int]]:
-    """Return the newest row, the rows that are *asked* for, and how many chunks of each document are here."""
+class _Page(NamedTuple):
+    """Page of the inbox, in one snapshot."""
+
+    newest: int
+    """The newest row of the ledger."""
+    rows: list[Row[Any]]
+    following: int | None
+    """Cursor of the next page; None if there is nothing more."""
+    unread: int | None
+    """Row behind the page whose letter opens once the desk has read on; None if no such letter ended the page."""
+    came: dict[int, int]
+    """How many chunks of each document are here, by the row of its announcement."""
+
+
+def _page(door: Door, asked: Asked, most: int) -> _Page:
+    """Return at most *most* rows that are *asked* for, up to the first letter that opens once the desk has read on."""
     with door.ledger.read() as tx:
         newest = views.newest(tx)
         # Who begins at row 0 begins again, whatever ledger is named; but nothing opens by the number of another ledger's row.
@@ -131,10 +156,24 @@ def _page(door: Door, asked: Asked, limit: int) -> tuple[int, list[Row[Any]], di
         only = {name: getattr(asked, name) for name in (*ONLY, "since", "until")}
         how: dict[str, Any] = {
             "after": asked.after,
-            "limit": limit,
+            "limit": most + 1,
             "technical": asked.technical,
             "letters": asked.open,
         }
-        rows = views.received(tx, door.seat, **how, **only)
+        found = views.received(tx, door.seat, **how, **only)
+        soon = (row.position for row in found[:most] if asked.open and opening.opens_soon(door.desk, tx, row))
+        unread = next(soon, None)
+        rows = [row for row in found[:most] if unread is None or row.position < unread]
         came = documents.came(tx, door.desk, rows)
-    return newest, rows, came
+    following = rows[-1].position if rows and len(rows) < len(found) else None
+    return _Page(newest, rows, following, unread, came)
+
+
+async def _let_through(door: Door, position: int, seconds: float) -> None:
+    """Return when the record at *position* is parked no more, or after *seconds*."""
+
+    async def look() -> dict[str, Any]:
+        with door.ledger.read() as tx:
+            return {"parked": parking.is_parked(tx, position)}
+
+    await door.until(look, lambda found: not found["parked"], seconds)

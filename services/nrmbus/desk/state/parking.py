@@ -53,14 +53,18 @@ _ITS_TASK: Final = (
 _TASK_DONE: Final = update(tables.tasks).where(_ITS_TASK).values(done=bindparam("at"))
 _TASK_SAYS: Final = select(_TASKS.about).where(_ITS_TASK)
 _TASK_SAYS_NOW: Final = update(tables.tasks).where(_ITS_TASK).values(about=bindparam("says"))
-_FIRST: Final = (
+_OF_CASE: Final = (
     select(tables.events, _INBOX.registration, _INBOX.delivery, _PARKED.error, _PARKED.since)
     .join(tables.parked, _PARKED.position == _EVENTS.position)
     .join(tables.inbox, (_INBOX.partition == _EVENTS.partition) & (_INBOX.inbox_number == _EVENTS.inbox_number))
     .where(_PARKED.subject == bindparam("subject"))
     .order_by(_PARKED.id)
-    .limit(1)
 )
+_FIRST: Final = _OF_CASE.limit(1)
+_IN_THE_WAY: Final = _OF_CASE.where(
+    _PARKED.position <= bindparam("position"), _PARKED.error != BEHIND, _PARKED.error != AHEAD
+)
+"""Parked records of a case, up to a position, that do not only wait for their turn or for the end of the inbox."""
 _COUNT: Final = select(func.count()).select_from(tables.parked).where(_PARKED.subject == bindparam("subject"))
 
 
@@ -120,6 +124,17 @@ def first(tx: Connection, subject: str) -> Row[Any] | None:
 def count(tx: Connection, subject: str) -> int:
     """Return the number of parked records of a case."""
     return tx.scalar(_COUNT, {"subject": subject}) or 0
+
+
+def is_parked(tx: Connection, position: int) -> bool:
+    """Return whether the record at *position* is parked."""
+    return tx.scalar(select(_PARKED.id).where(_PARKED.position == position)) is not None
+
+
+def goes_on_soon(tx: Connection, subject: str, position: int, rules: Rules) -> bool:
+    """Return whether the parked record at *position* goes on once the inbox is read: nothing before it waits for a person, an upgrade or a repair."""
+    rows = tx.execute(_IN_THE_WAY, {"subject": subject, "position": position})
+    return all(row.error != STUCK and waits_for_nobody(row, rules) for row in rows)
 
 
 def waits_for_nobody(row: Row[Any], rules: Rules) -> bool:
