@@ -1,6 +1,6 @@
 """Duties that this agency owes by the Rules, over all its cases: in memory, brought up to date by the events since."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime
 from itertools import islice
@@ -40,9 +40,11 @@ class Duties:
         self.read_to = 0
         """Position of the last event that was looked at."""
 
-    def look(self, tx: Connection) -> bool:
-        """Fold the cases of the next events, and those that days have changed; return whether there are more."""
+    def look(self, tx: Connection, again: Iterable[str] = ()) -> bool:
+        """Fold the cases of the next events, those that days have changed, and *again*; return whether there are more."""
         now = self._desk.seat.now()
+        for subject in again:
+            self._fold(tx, subject, now)
         moved = list(islice((subject for subject, at in self._until.items() if at <= now), AT_A_TIME))
         for subject in moved:
             self._fold(tx, subject, now)

@@ -100,6 +100,8 @@ def _listen(desk: Desk, tx: Connection, record: Verified, arrived: Delivered, ev
 def finish(desk: Desk, tx: Connection, record: Verified, heard: Heard, answer: Result | None) -> None:
     """Store within *tx* the *answer* of a handler, the procedure's state after it, and a task if nobody handled the event."""
     procedure = desk.seat.procedure
+    if record.released is not None:
+        parking.notice_again(tx, record.released)
     if answer is not None:
         desk.say(tx, answer, heard.event)
     after = desk.book if procedure is None else procedure.keep(desk.book, heard)

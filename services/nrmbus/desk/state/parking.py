@@ -7,7 +7,7 @@ one that met a lasting fault of the machine for its repair, and later records fo
 import json
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, bindparam, delete, func, insert, literal_column, select, update
+from sqlalchemy import INTEGER, Connection, Row, bindparam, delete, exists, func, insert, literal_column, select, update
 
 from nrmbus.desk.state.cases import known, signed_of
 from nrmbus.desk.store import tables
@@ -43,6 +43,9 @@ TASK: Final = "parked"
 _PARKED, _EVENTS, _INBOX, _TASKS = tables.parked.c, tables.events.c, tables.inbox.c, tables.tasks.c
 _PUT: Final = insert(tables.parked)
 _AT: Final = select(_EVENTS.subject, _EVENTS.id).where(_EVENTS.position == bindparam("position"))
+_NOTICE_AGAIN: Final = insert(tables.notice_again).from_select(
+    ["position"], select(bindparam("position", type_=INTEGER)).where(exists(select(tables.notice_place.c.way)))
+)
 _LET_GO: Final = delete(tables.parked).where(_PARKED.position == bindparam("at_position"))
 _ITS_TASK: Final = (
     (_TASKS.subject == bindparam("of_case"))
@@ -104,6 +107,11 @@ def let_go(tx: Connection, position: int, at: str) -> None:
     event = tx.execute(_AT, {"position": position}).one()
     tx.execute(_LET_GO, {"at_position": position})
     tx.execute(_TASK_DONE, {"of_case": event.subject, "of_event": event.id, "at": at})
+
+
+def notice_again(tx: Connection, position: int) -> None:
+    """Have notices look again at the event at *position*, which went on: while it was parked, its duties may have been unknown."""
+    tx.execute(_NOTICE_AGAIN, {"position": position})
 
 
 def keep(tx: Connection, position: int, error: str, sentence: str) -> None:

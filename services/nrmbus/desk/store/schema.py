@@ -17,7 +17,7 @@ from nrmbus.desk.store.tables import METADATA
 if TYPE_CHECKING:
     from alembic.config import Config
 
-REVISION: Final = "0012"
+REVISION: Final = "0013"
 """Newest revision in ``migrations/versions``."""
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"

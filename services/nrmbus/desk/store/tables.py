@@ -589,3 +589,10 @@ notice_place: Final = Table(
     Column("at", TEXT, nullable=False, comment="The time up to which duties were looked at"),
     comment="How far notices have come: one row",
 )
+
+notice_again: Final = Table(
+    "notice_again",
+    METADATA,
+    Column("position", INTEGER, primary_key=True, comment="Of an event that was parked and went on"),
+    comment="Events that notices look at once more; empty in an agency that sends no mail",
+)

@@ -111,28 +111,37 @@ class Notices:
         """Write the rows of what happened since the last look; return whether there is more."""
         now = self._seat.now()
         with self._seat.ledger.read() as tx:
-            behind, place = self._duties.look(tx), store.place(tx)
+            again = store.let_through(tx)
+            rows = store.at(tx, again)
+            behind, place = self._duties.look(tx, {row.subject for row in rows}), store.place(tx)
+            again = [each for each in again if each <= self._duties.read_to]
             if place is None:  # events from before the first start are no news
                 found, moved = list[Notice](), Place(store.newest(tx), now)
             else:
-                found, moved = self._found(tx, place, now, behind=behind)
+                known = [row for row in rows if row.position in again]
+                found, moved = self._found(tx, place, now, known, behind=behind)
         waiting = self._waiting()
         found += [each for each in waiting or () if each.key not in self._told]
-        if place is None or found or moved.heard != place.heard or moved.at < place.at:
+        if place is None or found or again or moved.heard != place.heard or moved.at < place.at:
             wanted = self._rows(found)
-            await self._seat.ledger.together(lambda tx: self._keep(tx, moved, wanted))
+            await self._seat.ledger.together(lambda tx: self._keep(tx, moved, wanted, again))
         if waiting is not None:
             self._told = frozenset(each.key for each in waiting)
-        return behind
+        return behind or len(again) == store.AT_A_TIME
 
     def _waiting(self) -> list[Notice] | None:
         """Return a notice for each anonymous message that nobody has opened; None while they cannot be read."""
         unread = self._unread()
         return None if unread is None else list(happened.of_messages(self._seat, unread))
 
-    def _found(self, tx: Connection, place: Place, now: datetime, *, behind: bool) -> tuple[list[Notice], Place]:
-        """Return the notices of the events that the duties know, and of the time since *place* once they know all; and the next place."""
-        rows = store.heard(tx, place.heard, self._duties.read_to)
+    def _found(
+        self, tx: Connection, place: Place, now: datetime, again: Iterable[Any], *, behind: bool
+    ) -> tuple[list[Notice], Place]:
+        """Return the notices of the events that the duties know, and of the time since *place* once they know all; and the next place.
+
+        The events of *again* may be from before *place*: no notice of the same key is written twice.
+        """
+        rows = [*again, *store.heard(tx, place.heard, self._duties.read_to)]
         found = list(happened.of_events(self._seat, tx, self._duties, rows, now))
         heard = max(place.heard, self._duties.read_to)
         if behind:
@@ -141,9 +150,12 @@ class Notices:
         found += happened.of_time(self._seat, tx, self._duties, min(place.at, now), now)
         return found, Place(heard, now)
 
-    def _keep(self, tx: Connection, place: Place, rows: Iterable[tuple[str, str, str, str]]) -> None:
+    def _keep(
+        self, tx: Connection, place: Place, rows: Iterable[tuple[str, str, str, str]], again: Iterable[int]
+    ) -> None:
         store.put(tx, rows)
         store.move(tx, place)
+        store.looked_at(tx, again)
 
     def _rows(self, found: Iterable[Notice]) -> list[tuple[str, str, str, str]]:
         """Return member, kind, key and due time of each notice for each member who wants to be told."""

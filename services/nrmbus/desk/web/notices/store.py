@@ -20,14 +20,20 @@ State = Literal["open", "sent", "refused", "exhausted", "dropped"]
 KEPT: Final = timedelta(days=30)
 """Time for which closed rows are kept: as long as an inbox."""
 
-_ROWS, _PLACE, _EVENTS = tables.notices.c, tables.notice_place.c, tables.events.c
-_HEARD: Final = (
+AT_A_TIME: Final = 100
+"""Events that went on and are looked at together."""
+
+_ROWS, _PLACE, _EVENTS, _AGAIN = tables.notices.c, tables.notice_place.c, tables.events.c, tables.notice_again.c
+_TOLD_OF: Final = (
     select(
         _EVENTS.position, _EVENTS.subject, _EVENTS.source, _EVENTS.id, _EVENTS.type, _EVENTS.referral, _EVENTS.registered,
     )
-    .where(_EVENTS.position > bindparam("after"), _EVENTS.position <= bindparam("until"), _EVENTS.technical == 0)
+    .where(_EVENTS.technical == 0)
     .order_by(_EVENTS.position)
 )  # fmt: skip
+_HEARD: Final = _TOLD_OF.where(_EVENTS.position > bindparam("after"), _EVENTS.position <= bindparam("until"))
+_AT_POSITIONS: Final = _TOLD_OF.where(_EVENTS.position.in_(bindparam("positions", expanding=True)))
+_LET_THROUGH: Final = select(_AGAIN.position).order_by(_AGAIN.position).limit(AT_A_TIME)
 _NEWEST: Final = select(func.max(_EVENTS.position))
 _AT: Final = select(tables.notice_place)
 _KNOWN: Final = select(_ROWS.member, _ROWS.key).where(_ROWS.key.in_(bindparam("keys", expanding=True)))
@@ -74,6 +80,21 @@ def move(tx: Connection, place: Place) -> None:
 def heard(tx: Connection, after: int, until: int) -> Sequence[Row[Any, Any, Any, Any, Any, Any, Any]]:
     """Return the events behind *after*, up to *until*; technical ones are left out."""
     return tx.execute(_HEARD, {"after": after, "until": until}).all()
+
+
+def let_through(tx: Connection) -> Sequence[int]:
+    """Return the positions of the next events that were parked and went on."""
+    return tx.scalars(_LET_THROUGH).all()
+
+
+def at(tx: Connection, positions: Iterable[int]) -> Sequence[Row[Any, Any, Any, Any, Any, Any, Any]]:
+    """Return the events at *positions*; technical and erased ones are left out."""
+    return tx.execute(_AT_POSITIONS, {"positions": list(positions)}).all()
+
+
+def looked_at(tx: Connection, positions: Iterable[int]) -> None:
+    """Forget that the events at *positions* went on."""
+    tx.execute(delete(tables.notice_again).where(_AGAIN.position.in_(list(positions))))
 
 
 def put(tx: Connection, rows: Iterable[tuple[str, str, str, str]]) -> int:
