@@ -195,6 +195,32 @@ def test_a_date_is_the_local_day(kind: str, data: dict[str, Any], field: str, da
     assert judged(made)[field] == day
 
 
+def test_a_plan_after_a_completed_one_has_no_end_yet() -> None:
+    """Given a plan that was completed, when another one is adopted, then nobody reads that support has ended; a revision moves no end."""
+    plan = {"services": ["legal"], "planned_end_days": 30}
+    first, ended = event("plan.adopted", plan), event("plan.completed", {}, time="2026-03-04T05:00:00Z")
+    second = event("plan.adopted", plan, turn=1, time="2026-03-10T05:00:00Z")
+    revised = event("plan.revised", plan, time="2026-03-03T05:00:00Z")
+
+    after = judged(mapping.record([first, ended, second], {}, "vac", TODAY))
+    assert (after["spl_PlannedEndDate"], after.get("spl_ActualEndDate")) == ("2026-04-09", None)
+    whole = judged(mapping.record([first, revised, ended], {}, "vac", TODAY))
+    assert whole["spl_ActualEndDate"] == "2026-03-04"
+
+
+def test_a_follow_up_of_an_earlier_closing_leaves_a_reopened_case_open() -> None:
+    """Given a case that was closed and reopened, when the follow-up is recorded afterwards, then the case is open; closed again, it is followed up."""
+    closed, reopened = event("case.closed", {"reason": "integrated"}), event("case.reopened", {"reason": "other"})
+    followed = event("case.follow_up_recorded", {"month": 3})
+
+    def status(*events: dict[str, Any]) -> str:
+        return str(judged(mapping.record(events, {}, "vac", TODAY))["cas_Status"])
+
+    assert status(closed, reopened, followed) == "Active"
+    assert status(closed, reopened, closed, followed) == "FollowUp"
+    assert (status(closed, followed), status(followed)) == ("FollowUp", "FollowUp")
+
+
 @pytest.mark.parametrize(("minute", "is_given"), [(-1, True), (0, False)])
 def test_a_consent_ends_with_its_last_day_where_the_bus_is(minute: int, is_given: bool) -> None:  # noqa: FBT001
     """Given a consent until 2 March, when it is 3 March in Baku and not yet so in UTC, then it stands no more."""

@@ -79,6 +79,7 @@ class _Record:
         self.left_out: list[str] = []
         self.consents: dict[tuple[str, str], tuple[bool, str | None]] = {}
         """For each receiver and purpose, whether the person consented, and the last day on which that holds."""
+        self.was_reopened = False
 
     def day_of(self, event: Mapping[str, Any], field: str = "time") -> date:
         """Return the local day of the time in *field* of *event*, as the Rules count it."""
@@ -244,6 +245,7 @@ def _merged(made: _Record, event: Mapping[str, Any], _: Mapping[str, Any]) -> No
 
 def _reopened(made: _Record, event: Mapping[str, Any], _: Mapping[str, Any]) -> None:
     made.put("cas_Status", "Active")
+    made.was_reopened = True
     for name in ("cas_ReasonForCaseClosure", "prs_Deceased"):
         made.fields.pop(name, None)
     if event["data"].get("reason") != "closed_in_error":  # by the Rules, consents of before the closing lapse
@@ -252,11 +254,14 @@ def _reopened(made: _Record, event: Mapping[str, Any], _: Mapping[str, Any]) -> 
 
 def _followed(made: _Record, event: Mapping[str, Any], _: Mapping[str, Any]) -> None:
     del event
-    made.put("cas_Status", "FollowUp")
+    if not (made.was_reopened and made.fields["cas_Status"] == "Active"):  # a closing may be unknown to this agency
+        made.put("cas_Status", "FollowUp")
 
 
 def _planned(made: _Record, event: Mapping[str, Any], _: Mapping[str, Any]) -> None:
     data = event["data"]
+    if event["type"] == "plan.adopted":
+        made.fields.pop("spl_ActualEndDate", None)
     made.fields["spl_Type"] = sorted({PLANS.get(each, "SocialCare") for each in data["services"]})
     made.put("spl_PlannedEndDate", (made.day_of(event) + timedelta(days=data["planned_end_days"])).isoformat())
 
