@@ -52,6 +52,25 @@ async def test_a_timeline_has_what_was_said_and_what_was_heard_in_the_order_of_r
         assert (await here.door.get(f"/v1/cases/{'0' * 32}/timeline")).status_code == 404
 
 
+async def test_an_event_that_the_agency_hears_of_later_stands_at_its_number(tmp_path: Path) -> None:
+    """Given an early event that is delivered after a later one, then a new reading has both in order, and the door's page says to begin again."""
+    async with desk_of("vac", tmp_path) as here:
+        registrar = here.registrar
+        consents = {"purposes": ["services"], "receivers": ["vac"], "given_by": "individual"}
+        early = registrar.event("ngo-a", "consent.refused", consents)
+        registration = registrar._registration(early)
+        await here.hear(registrar.register(registrar.event("ngo-a", "case.signal_recorded", SIGNAL), to="vac"))
+        before = (await here.door.get(f"/v1/cases/{CASE}/timeline")).json()["events"]
+        await here.hear(registrar._deliver("vac", registration, early))
+        after = (await here.door.get(f"/v1/cases/{CASE}/timeline")).json()["events"]
+        page = (await here.door.get("/openapi.json")).json()["paths"]["/v1/cases/{ref}/timeline"]["get"]
+        (cursor,) = [each["description"] for each in page["parameters"] if each["name"] == "after"]
+
+    assert [each["number"] for each in before] == [2]
+    assert [each["number"] for each in after] == [1, 2]
+    assert "may have an earlier number" in cursor
+
+
 async def test_referrals_are_listed_with_their_answers(tmp_path: Path) -> None:
     """A referral is found by its reference, with each receiver and what it answered."""
     async with desk_of("vac", tmp_path) as here:

@@ -23,6 +23,16 @@ Wait = Annotated[
 ]
 Limit = Annotated[int, Query(ge=1, le=1000, description="The most entries of one page.")]
 After = Annotated[int, Query(ge=0, le=LAST_ROW, description="The cursor: `next` of the page before; 0 begins.")]
+AfterNumber = Annotated[
+    int,
+    Query(
+        ge=0,
+        le=LAST_ROW,
+        description="The cursor: `next` of the page before; 0 begins. It holds within one reading alone: an event that this "
+        "agency hears of later may have an earlier number.",
+    ),
+]
+"""`After` where the cursor is the number of a registration."""
 AfterText = Annotated[
     str, Query(max_length=forms.LONGEST_CASE, description="The cursor: `next` of the page before; empty begins.")
 ]

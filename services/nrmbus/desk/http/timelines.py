@@ -13,7 +13,18 @@ from nrmbus.desk.http import courses, views
 from nrmbus.desk.http.answers import AT, CASE, EVENT, DocumentState, Happened, LostField, Ref, Registered, Time
 from nrmbus.desk.http.documented import Answer, answers, subject
 from nrmbus.desk.http.forms import Direction, State
-from nrmbus.desk.http.parameters import After, Case, CasePath, Limit, Referral, Since, Spoken, Technical, Until
+from nrmbus.desk.http.parameters import (
+    After,
+    AfterNumber,
+    Case,
+    CasePath,
+    Limit,
+    Referral,
+    Since,
+    Spoken,
+    Technical,
+    Until,
+)
 from nrmbus.desk.http.served import door_of
 
 routes: Final = subject("cases")
@@ -25,7 +36,7 @@ AT_A_TIME: Final = 50
 class Asked(BaseModel):
     """Parameters of a timeline."""
 
-    after: After = 0
+    after: AfterNumber = 0
     limit: Limit = 200
     since: Since = None
     until: Until = None
@@ -73,7 +84,9 @@ class Timeline(Answer):
     """Page of a case's events, in the order of their registration."""
 
     events: list[TimelineEvent]
-    next: int | None = Field(description="Cursor of the next page; null if there is nothing more now.")
+    next: int | None = Field(
+        description="Cursor of the next page; null after the last one. For later events, begin at 0 again or follow `GET /v1/inbox`."
+    )
 
 
 class ReferralAnswer(Answer):
