@@ -1,5 +1,6 @@
 """The work list at a desk: what a member sees, searches, takes and labels, and how it stays true."""
 
+import asyncio
 import json
 import logging
 import re
@@ -24,6 +25,7 @@ from nrmbus.desk.web.work import stream
 from nrmbus.desk.web.work.known import Known, known_of
 from nrmbus.desk.web.work.queues import files
 from nrmbus.directory.entry import Kind
+from patience import eventually
 
 OTHER = "12" * 16
 LABEL = "CANARY-file 12, the woman from the tea house"
@@ -454,6 +456,34 @@ async def test_every_page_counts_what_waits_now(tmp_path: Path, monkeypatch: pyt
         listed = waiting(await browser.get("/app/work"))
 
     assert (unread, none, one, listed[:1]) == ([], ["0"], ["1"], ["2"])
+
+
+@pytest.mark.usefixtures("kept")
+async def test_a_referral_is_listed_though_the_page_that_was_open_is_left_while_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a new referral, when the only open page is left while the referral is read for it, then the next list has the referral."""
+    read, watches = Known._case, list[asyncio.Task[None] | None]()
+
+    def read_and_left(known: Known, *args: Any) -> Any:
+        watches.append(known._watch)
+        case = read(known, *args)
+        known.rest()
+        return case
+
+    async with desk_of("vac", tmp_path) as here, browsing(here, member()) as browser:
+        await a_referral_comes(here, OTHER, "ef" * 16)
+        assert len(rows(await browser.get("/app/work"))) == 1
+        known = known_of(here.behind)
+        await a_referral_comes(here)
+        with monkeypatch.context() as leaving:
+            leaving.setattr(Known, "_case", read_and_left)
+            page = asyncio.create_task(known.after(known.now.version, 60))
+            await eventually("the reading was cut short", lambda: watches and watches[0] and watches[0].cancelled())
+            page.cancel()
+        listed = rows(await browser.get("/app/work"))
+
+    assert len(listed) == 2
 
 
 async def test_a_desk_has_a_bounded_number_of_streams(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

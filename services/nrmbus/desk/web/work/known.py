@@ -173,14 +173,17 @@ class Known:
             is_moved = known is not None and known.until is not None and known.until <= now
             if subject in changed or is_moved or self._cases[subject].beside != beside:
                 due[subject] = beside
-        is_other, subjects = False, list(due)
+        subjects, made = list(due), dict[str, _Case]()
         for first in range(0, len(subjects), AT_ONCE):
             with ledger.read() as tx:
                 for subject in subjects[first : first + AT_ONCE]:
-                    before, case = self._cases.get(subject), self._case(tx, subject, due[subject], now)
-                    self._cases[subject] = case
-                    is_other = is_other or before is None or before.items != case.items
+                    made[subject] = self._case(tx, subject, due[subject], now)
             await asyncio.sleep(0)
+        # Only now: a reading that was cut short must leave nothing behind that the next one takes for unchanged.
+        is_other = any(
+            subject not in self._cases or self._cases[subject].items != made[subject].items for subject in made
+        )
+        self._cases |= made
         self._seen, self._count = max((self._seen, *changed.values())), count
         self._until = min((case.until for case in self._cases.values() if case.until), default=None)
         if is_other or named != self.now.labels or assigned != self.now.assigned or not self.now.version:
