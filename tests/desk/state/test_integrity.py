@@ -5,16 +5,22 @@ import sqlite3
 from contextlib import closing
 from errno import ENOSPC
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from agencies import CASE
+from agencies import CASE, NOW, SIGNAL, town
 from desk.access.test_opening import CONSENT, consented, readings, supplied, withdrawn
-from desk.given import CANARY, Given, desk_of
+from desk.given import CANARY, FakeRegistrar, Given, desk_of
 from nrmbus.desk.state import integrity
+from nrmbus.desk.store.ledger import Beginning
+from nrmbus.wire import times
+from patience import eventually
 
 OTHER = "ef" * 16
+GONE = 56
+"""Deliveries to a desk that lost its ledger, which its inbox no longer has."""
 FULL = OperationalError("INSERT", {}, Exception("database or disk is full"))
 EDITED = {
     "the withdrawal is taken out": "DELETE FROM events WHERE type = 'consent.withdrawn'",
@@ -70,6 +76,21 @@ async def told(given: Given, *, taken_back: bool) -> None:
     await given.settle()
     if taken_back:
         await given.hear(withdrawn(given.registrar))
+
+
+def registrar_after_a_loss() -> FakeRegistrar:
+    """Return the registrar of a bus on which vac had `GONE` deliveries."""
+    registrar = FakeRegistrar(town())
+    registrar._chains["vac"] = GONE, "ab" * 32
+    registrar._offsets["vac"] = GONE
+    return registrar
+
+
+async def lost(given: Given) -> None:
+    """Begin the ledger of a desk that lost the one before, and whose inbox has no earlier delivery."""
+    ledger = given.desk.seat.ledger
+    async with ledger.write() as tx:
+        ledger.begin(tx, 0, Beginning(until=GONE, noticed=times.write(NOW), lost=True))
 
 
 def edit(home: Path, statements: str) -> None:
@@ -175,3 +196,53 @@ async def test_a_ledger_that_nobody_edited_is_found_whole(tmp_path: Path) -> Non
         assert "forged" in [row.kind for row in await given.rows("tasks")]
         assert [CANARY in str(each) for each in (first, second)] == [True, True]
         assert [row for row in await given.rows("tasks") if row.kind == integrity.TASK] == []
+
+
+@pytest.mark.usefixtures("kept")
+async def test_a_ledger_that_was_lost_is_found_whole_though_it_was_looked_at_before_its_first_delivery(
+    tmp_path: Path,
+) -> None:
+    """Given a lost ledger and an answer without a number, when it is looked at before the first delivery, then the deliveries after it raise no alarm."""
+    registrar = registrar_after_a_loss()
+    async with desk_of("vac", tmp_path, registrar=registrar) as given:
+        await lost(given)
+        sent = await given.said(type="case.signal_recorded", data=SIGNAL, case=OTHER)
+        await given.hear(registrar.answer(sent, "sequence_gap", expected_sequence=1))
+        looks = [await given.desk.unaltered.is_altered(CASE)]
+        for _ in range(2):
+            await given.hear(registrar.register(registrar.event("ngo-a", "case.signal_recorded", SIGNAL), to="vac"))
+            looks.append(await given.desk.unaltered.is_altered(CASE))
+
+        assert [row.inbox_number for row in await given.rows("inbox")] == [GONE + 1, GONE + 2]
+        assert looks == [False] * 3
+        assert integrity.TASK not in [row.kind for row in await given.rows("tasks")]
+
+
+@pytest.mark.usefixtures("kept")
+async def test_a_ledger_that_was_lost_is_found_whole_while_its_first_delivery_is_being_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a lost ledger, when a look sees its first delivery before the desk has heard of the commit, then there is no alarm."""
+    registrar = registrar_after_a_loss()
+    async with desk_of("vac", tmp_path, registrar=registrar) as given:
+        await lost(given)
+        ledger = given.desk.seat.ledger
+        commit, is_stored, is_heard = ledger._engine.commit, asyncio.Event(), asyncio.Event()
+
+        async def late(transaction: Any) -> bool:
+            is_cancelled = await commit(transaction)
+            is_stored.set()
+            await is_heard.wait()
+            return is_cancelled
+
+        first = registrar.register(registrar.event("ngo-a", "case.signal_recorded", SIGNAL), to="vac")
+        monkeypatch.setattr(ledger._engine, "commit", late)
+        hearing = asyncio.create_task(given.hear(first))
+        await is_stored.wait()
+        looking = asyncio.create_task(given.desk.unaltered.is_altered(CASE))
+        await eventually("the look has ended, or opens a task", lambda: looking.done() or ledger._turn._waiters)
+        is_heard.set()
+        await hearing
+
+        assert [row.inbox_number for row in await given.rows("inbox")] == [GONE + 1]
+        assert not await looking

@@ -56,11 +56,11 @@ class Unaltered:
         """Check all records since the last check (the first time all), and every stored event of *subject*."""
         async with self._turn:
             with self._ledger.read() as tx:
-                positions = _positions(tx)
+                positions, firsts = _positions(tx), _firsts(tx)
                 for row in tx.execute(_of_no_delivery(subject)):
                     self._altered.setdefault(row.subject, f"{row.partition}/{row.inbox_number}")
-            for position in positions:
-                self._deliveries(*position)
+            for partition, last in positions:
+                self._deliveries(partition, firsts.get(partition, Position()), last)
             if new := self._altered.keys() - self._told:
                 await self._tell(sorted(new))
                 self._told |= new
@@ -73,9 +73,9 @@ class Unaltered:
                 where = self._altered[subject]
                 open_task(tx, opened=self._stamp(), subject=subject, event_id=where, kind=TASK, about=about)
 
-    def _deliveries(self, partition: int, last: Position) -> None:
-        """Check the unchecked deliveries of *partition* up to its *last*, in short snapshots."""
-        at = self._seen.get(partition) or self._first(partition)
+    def _deliveries(self, partition: int, first: Position, last: Position) -> None:
+        """Check the unchecked deliveries of *partition*, which follow *first*, up to its *last*, in short snapshots."""
+        at = self._seen.get(partition, first)
         while at.inbox_number < last.inbox_number:
             with self._ledger.read() as tx:
                 rows = tx.execute(_after(partition, at.inbox_number)).all()
@@ -85,14 +85,8 @@ class Unaltered:
                 break
         if (at.inbox_number, at.digest) != (last.inbox_number, last.digest):
             self._altered.setdefault("", f"{partition}/{last.inbox_number}")
-        self._seen[partition] = at
-
-    def _first(self, partition: int) -> Position:
-        """Return the position before the ledger's first delivery."""
-        beginning = self._ledger.beginnings.get(partition)
-        if beginning is None or beginning.inbox_number is None:
-            return Position()
-        return Position(beginning.inbox_number - 1, beginning.previous)
+        if at.inbox_number:  # after a lost ledger, only the first delivery says with which number the ledger begins
+            self._seen[partition] = at
 
     def _delivery(self, row: Row[Any], before: Position) -> Position:
         where = f"{row.partition}/{row.inbox_number}"
@@ -118,6 +112,15 @@ def _positions(tx: Connection) -> list[tuple[int, Position]]:
     for row in tx.execute(select(tables.positions)):
         found[row.partition] = Position(row.inbox_number, row.digest)
     return sorted(found.items(), key=lambda each: each[0])
+
+
+def _firsts(tx: Connection) -> dict[int, Position]:
+    """Return the position before the ledger's first delivery, for each partition on which earlier deliveries may be missing.
+
+    Read in the snapshot of the positions: memory follows a commit a moment later.
+    """
+    known = select(tables.beginnings).where(tables.beginnings.c.inbox_number.is_not(None))
+    return {row.partition: Position(row.inbox_number - 1, row.previous) for row in tx.execute(known)}
 
 
 def _after(partition: int, inbox_number: int) -> Any:
