@@ -1,7 +1,7 @@
 """A desk without Kafka: a town of agencies with real keys, a small registrar that says yes or no, and one desk."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -10,7 +10,7 @@ from inspect import iscoroutinefunction
 from itertools import count
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import httpx
 from aiokafka import ConsumerRecord, TopicPartition
@@ -49,6 +49,9 @@ from nrmbus.wire.registration import (
     sign_delivery,
     sign_registration,
 )
+from patience import eventually
+
+_T = TypeVar("_T")
 
 REF = "cd" * 16
 CANARY = "CANARY-a name that must stay sealed"
@@ -284,6 +287,27 @@ class Given:
         with self.desk.seat.ledger.read() as tx:
             found = tables.METADATA.tables[table]
             return list(tx.execute(select(found).order_by(*found.primary_key.columns)).all())
+
+
+async def behind_a_revocation(
+    here: Given, name: str, *requests: Coroutine[Any, Any, httpx.Response]
+) -> list[httpx.Response]:
+    """Return the answers to *requests*, which all wait for the ledger behind the revocation of the token *name*."""
+    ledger = here.desk.seat.ledger
+
+    def waiting() -> int:
+        return len(ledger._turn._waiters or ()) + len(ledger._waiting)
+
+    async def waits(work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
+        before, task = waiting(), asyncio.create_task(work)
+        await eventually("it waits for the ledger, or is done", lambda: waiting() > before or task.done())
+        return task
+
+    async with ledger.write():
+        revocation = await waits(here.behind.tokens.revoke(name, "door.json"))
+        asking = [await waits(request) for request in requests]
+    await revocation
+    return [await each for each in asking]
 
 
 def killed_at_call(step: Any, turn: int, error: type[BaseException], *, after: bool = False) -> Any:

@@ -17,7 +17,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from agencies import BUS, CASE, NOW, SIGNAL
-from desk.given import BED, StandingClock, desk_of
+from desk.given import BED, StandingClock, behind_a_revocation, desk_of
 from desk.kept import place_at
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.http import recipients
@@ -25,9 +25,11 @@ from nrmbus.desk.http.door import Token
 from nrmbus.desk.http.limits import A_MINUTE
 from nrmbus.desk.http.scopes import LOCAL, SCOPES, Caller
 from nrmbus.desk.http.tokens import LONGEST, NewToken, Tokens, utc_now
+from nrmbus.desk.staff.members import NewMember
 from nrmbus.desk.store import tables
 from nrmbus.desk.store.ledger import Ledger
 from nrmbus.wire import times
+from nrmbus.wire.envelope import decode
 from patience import eventually
 
 pytestmark = pytest.mark.usefixtures("kept")
@@ -224,6 +226,57 @@ async def test_p2_nothing_is_published_whose_token_was_revoked_while_the_directo
 
         assert (answer.status_code, answer.json()["code"]) == (401, "token_required")
         assert await here.rows("outbox") == []
+
+
+@pytest.mark.usefixtures("cheap_passwords")
+async def test_p2_nothing_is_done_by_requests_that_waited_for_the_ledger_while_their_token_was_revoked(
+    tmp_path: Path,
+) -> None:
+    """P2: given requests that wait for the ledger, when their token is revoked before their turn, then each gets 401 and changes nothing."""
+    async with desk_of("vac", tmp_path) as here:
+        tokens, staff = here.behind.tokens, here.behind.staff
+        _, made = [
+            await tokens.add(NewToken(name=name, scopes=SCOPES, ends=utc_now() + DAY), LOCAL)
+            for name in ("case-system", "stolen")
+        ]
+        mine = {"authorization": f"Bearer {made['token']}"}
+        for name in ("Leyla Example", "Rashad Example"):
+            await staff.add(NewMember(name=name, roles=("worker",)), "door.json")
+        first, second = (each.number for each in staff.members.everybody())
+        sent = await here.registered(type="case.signal_recorded", data=SIGNAL)
+        await here.hear(
+            here.registrar.register(here.registrar.event("ngo-a", "case.signal_recorded", SIGNAL), to="vac")
+        )
+        await here.settle()
+        (task, *_) = [row.id for row in await here.rows("tasks") if row.done is None]
+        assert (await here.door.put("/v1/cursors/mine", headers=mine)).status_code == 200
+
+        async def everything() -> dict[str, list[Any]]:
+            """Return all that the ledger has, but for the revocation itself."""
+            found = {name: await here.rows(name) for name in tables.METADATA.tables}
+            return found | {
+                "tokens": [row for row in found["tokens"] if row.name != "stolen"],
+                "staff_changes": [row for row in found["staff_changes"] if row.member != "stolen"],
+            }
+
+        before, door = await everything(), here.door
+        ends = times.write(utc_now() + 300 * DAY)
+        answers = await behind_a_revocation(
+            here, "stolen",
+            door.post("/v1/tokens", json={"name": "another", "scopes": ["read"], "ends": ends}, headers=mine),
+            door.delete("/v1/tokens/case-system", headers=mine),
+            door.post("/v1/staff", json={"name": "Another Example", "roles": ["administrator"]}, headers=mine),
+            door.post(f"/v1/staff/{first}/reset", headers=mine),
+            door.delete(f"/v1/staff/{second}", headers=mine),
+            door.post(f"/v1/tasks/{task}/done", headers=mine),
+            door.post(f"/v1/events/{decode(sent).id}/again", headers=mine),
+            door.put("/v1/cursors/other", headers=mine),
+            door.delete("/v1/cursors/mine", headers=mine),
+        )  # fmt: skip
+
+        assert [(each.status_code, each.json()["code"]) for each in answers] == [(401, "token_required")] * 9
+        after = await everything()
+        assert {name: rows for name, rows in after.items() if rows != before[name]} == {}
 
 
 async def test_a_token_ends(tmp_path: Path) -> None:

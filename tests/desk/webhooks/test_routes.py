@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from agencies import CASE
-from desk.given import BED, REF, desk_of
-from desk.webhooks.receiver import Got, hooks_of, receiving, says
+from desk.given import BED, REF, behind_a_revocation, desk_of
+from desk.webhooks.receiver import Got, hear, hooks_of, receiving, says
 from nrmbus.desk.http.scopes import LOCAL
 from nrmbus.desk.http.tokens import NewToken, utc_now
 from nrmbus.wire import times
@@ -97,6 +97,34 @@ async def test_no_webhook_is_added_for_a_token_that_was_revoked_while_the_receiv
 
         assert (answer.status_code, answer.json()["code"]) == (401, "token_required")
         assert (await given.door.get("/v1/webhooks")).json()["webhooks"] == []
+
+
+@pytest.mark.usefixtures("kept")
+async def test_nothing_of_a_webhook_changes_for_a_token_that_was_revoked_while_its_request_waited(
+    tmp_path: Path,
+) -> None:
+    """P2: given requests that wait for the ledger, when their token is revoked before their turn, then each gets 401, the receiver stays, and nothing is sent again."""
+    async with desk_of("shelter", tmp_path) as given, receiving() as receiver, hooks_of(given) as hooks:
+        webhook = await hooks.add(receiver.url)
+        await hear(given)
+        await hooks.settle()
+        ends = utc_now() + timedelta(days=1)
+        made = await given.behind.tokens.add(NewToken(name="stolen", scopes=("administer",), ends=ends), LOCAL)
+        mine = {"authorization": f"Bearer {made['token']}"}
+        names = ("webhooks", "deliveries", "attempts", "book")
+        before, here, door = [await given.rows(each) for each in names], f"/v1/webhooks/{webhook}", given.door
+        since: dict[str, str | bool] = {"since": times.write(given.clock.time), "delivered": True}
+        answers = await behind_a_revocation(
+            given, "stolen",
+            door.post(f"{here}/deliveries/{receiver.ids[-1]}/again", headers=mine),
+            door.post(f"{here}/recover", params=since, headers=mine),
+            door.post(f"{here}/enable", headers=mine),
+            door.post(f"{here}/rotate", headers=mine),
+            door.delete(here, headers=mine),
+        )  # fmt: skip
+
+        assert [(each.status_code, each.json()["code"]) for each in answers] == [(401, "token_required")] * 5
+        assert [await given.rows(each) for each in names] == before
 
 
 async def test_a_wrong_request_is_told_by_its_place_and_adds_nothing(tmp_path: Path) -> None:

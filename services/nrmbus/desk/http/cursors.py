@@ -96,6 +96,7 @@ async def keep_cursor(request: Request, name: Name, after: Row = None, ledger: L
     """
     door, token = door_of(request), caller_of(request).name
     async with door.ledger.write() as tx:
+        door.require_token(caller_of(request))
         newest = views.newest(tx)
         if ledger not in (None, door.ledger.id) or (after is not None and after > newest):
             raise DeskError("inbox_restarted")
@@ -115,7 +116,9 @@ async def keep_cursor(request: Request, name: Name, after: Row = None, ledger: L
 )
 async def remove_cursor(request: Request, name: Name) -> JSONResponse:
     """Record nothing any more under this name."""
-    async with door_of(request).ledger.write() as tx:
+    door = door_of(request)
+    async with door.ledger.write() as tx:
+        door.require_token(caller_of(request))
         row = tx.execute(select(tables.cursors).where(_mine(request, name))).first()
         if row is None:
             raise DeskError("not_found")

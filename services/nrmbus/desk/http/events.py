@@ -125,6 +125,7 @@ async def send_event_again(request: Request, id: EventPath, wait: Wait = 0) -> J
     """Send the same bytes of an answered event once more; the answer has the same receipt. Records nothing new."""
     door = door_of(request)
     async with door.ledger.write() as tx:
+        door.require_token(caller_of(request))
         subject = views.subject_of(tx, door.seat.me, id)
         row = verdicts.row_of(tx, subject, id) if subject else None
         if row is None:

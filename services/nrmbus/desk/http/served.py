@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from fastapi import Request
+from sqlalchemy import Connection
 
 from nrmbus.desk.access import opening
 from nrmbus.desk.desk import Desk
@@ -18,7 +19,7 @@ from nrmbus.desk.http import views
 from nrmbus.desk.http.arrivals import Arrivals
 from nrmbus.desk.http.limits import A_MINUTE
 from nrmbus.desk.http.measured import Measured
-from nrmbus.desk.http.scopes import Caller
+from nrmbus.desk.http.scopes import Caller, caller_of
 from nrmbus.desk.http.streams import Streams
 from nrmbus.desk.http.tokens import Tokens
 from nrmbus.desk.outbox import refusals
@@ -121,6 +122,14 @@ class Door:
 def door_of(request: Request) -> Door:
     """Return the door that *request* came through."""
     return cast("Door", request.state.door)
+
+
+def still_admitted(request: Request) -> Callable[[Connection], None]:
+    """Return the first step of a transaction for *request*, which may have waited for the ledger while its token was revoked.
+
+    The step raises DeskError ``token_required``.
+    """
+    return lambda _: door_of(request).require_token(caller_of(request))
 
 
 async def body_of(request: Request) -> bytes:

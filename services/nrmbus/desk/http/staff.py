@@ -12,8 +12,9 @@ from nrmbus.desk.http.documented import answers, subject
 from nrmbus.desk.http.parameters import AfterText, Limit
 from nrmbus.desk.http.request import read_as
 from nrmbus.desk.http.scopes import caller_of
-from nrmbus.desk.http.served import body_of, door_of
+from nrmbus.desk.http.served import body_of, door_of, still_admitted
 from nrmbus.desk.staff.members import Member, NewMember
+from nrmbus.desk.staff.staff import Still
 
 routes: Final = subject("staff")
 
@@ -61,6 +62,16 @@ def shown(member: Member, password: str | None = None) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _still(request: Request) -> Still:
+    """Return whether the token of *request* holds still; it raises DeskError ``token_required``, which the door answers."""
+
+    def still() -> bool:
+        door_of(request).require_token(caller_of(request))
+        return True
+
+    return still
+
+
 @routes.get(
     "/v1/staff",
     summary="List the staff",
@@ -93,11 +104,11 @@ async def add_member(request: Request) -> JSONResponse:
     The member signs in with name and one-time password within three days, and then chooses a password and a second factor.
     """
     asked, _ = read_as(AskedMember, await body_of(request))
-    staff, by = door_of(request).staff, caller_of(request).name
+    staff, by, still = door_of(request).staff, caller_of(request).name, _still(request)
     new = NewMember(**asked.model_dump(exclude={"example_password"}))
     if asked.example_password is not None:
         return JSONResponse(shown(await staff.add_example(new, by, asked.example_password)))
-    return JSONResponse(shown(*await staff.add(new, by)))
+    return JSONResponse(shown(*await staff.add(new, by, still)))
 
 
 @routes.post(
@@ -110,7 +121,7 @@ async def add_member(request: Request) -> JSONResponse:
 )  # fmt: skip
 async def reset_member(request: Request, number: NumberPath) -> JSONResponse:
     """Record that password and second factors of a member are worth nothing; every session of the member ends."""
-    return JSONResponse(shown(*await door_of(request).staff.reset(number, caller_of(request).name)))
+    return JSONResponse(shown(*await door_of(request).staff.reset(number, caller_of(request).name, _still(request))))
 
 
 @routes.delete(
@@ -123,4 +134,5 @@ async def reset_member(request: Request, number: NumberPath) -> JSONResponse:
 )  # fmt: skip
 async def remove_member(request: Request, number: NumberPath) -> JSONResponse:
     """Record that a member has left: number and name stay, the rest is deleted, and every session of the member ends."""
-    return JSONResponse(shown(await door_of(request).staff.members.remove(number, caller_of(request).name)))
+    members, by = door_of(request).staff.members, caller_of(request).name
+    return JSONResponse(shown(await members.remove(number, by, also=still_admitted(request))))

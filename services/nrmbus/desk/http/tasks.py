@@ -11,6 +11,7 @@ from nrmbus.desk.http import forms, views
 from nrmbus.desk.http.answers import AT, CASE, EVENT, TaskDone, TaskList
 from nrmbus.desk.http.documented import answers, subject
 from nrmbus.desk.http.parameters import After, Case, Limit, Since, TaskPath, Until
+from nrmbus.desk.http.scopes import caller_of
 from nrmbus.desk.http.served import door_of
 from nrmbus.desk.store import tables
 from nrmbus.desk.store.ledger import finish_task as finish
@@ -62,6 +63,7 @@ async def finish_task(request: Request, task: TaskPath) -> JSONResponse:
     door = door_of(request)
     done = select(tables.tasks.c.done).where(tables.tasks.c.id == task)
     async with door.ledger.write() as tx:
+        door.require_token(caller_of(request))
         if not finish(tx, task, door.seat.stamp()) and tx.scalar(done) is None:
             raise DeskError("not_found")
     return JSONResponse({"task": task, "done": True})

@@ -11,7 +11,7 @@ from nrmbus.desk.http.documented import answers, subject
 from nrmbus.desk.http.parameters import AfterName, Limit
 from nrmbus.desk.http.request import read_as
 from nrmbus.desk.http.scopes import caller_of
-from nrmbus.desk.http.served import body_of, door_of
+from nrmbus.desk.http.served import body_of, door_of, still_admitted
 from nrmbus.desk.http.tokens import NewToken
 
 routes: Final = subject("tokens")
@@ -74,4 +74,5 @@ async def make_token(request: Request) -> JSONResponse:
 )  # fmt: skip
 async def revoke_token(request: Request, name: TokenPath) -> JSONResponse:
     """Record that a token ends now. A token that was revoked before stays as it was."""
-    return JSONResponse(await door_of(request).tokens.revoke(name, caller_of(request).name))
+    by = caller_of(request).name
+    return JSONResponse(await door_of(request).tokens.revoke(name, by, still_admitted(request)))

@@ -167,7 +167,8 @@ class Tokens:
 
         Raises:
             DeskError: ``token_exists`` if a valid one has the name; ``scope_missing`` if *maker* lacks one of its scopes;
-                ``unknown_field`` if it would end before now, too late, or after the token of *maker*.
+                ``unknown_field`` if it would end before now, too late, or after the token of *maker*; ``token_required``
+                if the token of *maker* was revoked meanwhile, or has ended.
         """
         maker.require(*asked.scopes)
         now = self._now()
@@ -180,6 +181,8 @@ class Tokens:
         }  # fmt: skip
         async with self._ledger.write() as tx:
             also(tx)
+            if not self.holds(maker):  # a revoked token has no end here that would bound the new one
+                raise DeskError("token_required")
             mine = next((each for each in self._valid.values() if each.caller == maker), None)
             latest = min(now + LONGEST, mine.ends) if mine else now + LONGEST
             if not now < asked.ends <= latest:

@@ -14,8 +14,7 @@ from nrmbus.desk.http.answers import AT, EVENT, Time
 from nrmbus.desk.http.documented import Answer, Route, answers
 from nrmbus.desk.http.parameters import After, Limit, Since, SinceThen, Until
 from nrmbus.desk.http.request import read_as
-from nrmbus.desk.http.scopes import caller_of
-from nrmbus.desk.http.served import Door, body_of, door_of
+from nrmbus.desk.http.served import Door, body_of, door_of, still_admitted
 from nrmbus.desk.store import tables
 from nrmbus.desk.webhooks import notices, store
 from nrmbus.desk.webhooks.attempt import Fault
@@ -241,10 +240,9 @@ async def add_webhook(request: Request) -> JSONResponse:
     wrong = [number for number, each in enumerate(wanted.types) if not notices.is_type(each)]
     if wrong:
         raise DeskError("unknown_field", [Problem(f"/types/{number}", "unknown_type") for number in wrong])
-    caller = caller_of(request)
     webhook, secret = await door.webhooks.add(
         wanted.url, wanted.types, in_order=wanted.order == "case", algorithm=wanted.algorithm,
-        within=lambda _: door.require_token(caller),  # the receiver may have answered late
+        within=still_admitted(request),
     )  # fmt: skip
     return JSONResponse(_shown(door, webhook, made=(secret,)))
 
@@ -281,7 +279,7 @@ async def get_webhook(request: Request, webhook: WebhookPath) -> JSONResponse:
 )
 async def remove_webhook(request: Request, webhook: WebhookPath) -> JSONResponse:
     """Record the removal: address and secret are destroyed, open deliveries are cancelled, the log stays for 30 days."""
-    await door_of(request).webhooks.remove(webhook)
+    await door_of(request).webhooks.remove(webhook, still_admitted(request))
     return JSONResponse({"webhook": webhook, "removed": True})
 
 
@@ -316,7 +314,7 @@ async def rotate_webhook(
 ) -> JSONResponse:
     """Record a new key, sealed; the earlier key signs beside it for the time of `grace`, then it is used no more."""
     door = door_of(request)
-    made = await door.webhooks.rotate(webhook, timedelta(seconds=grace), algorithm)
+    made = await door.webhooks.rotate(webhook, timedelta(seconds=grace), algorithm, still_admitted(request))
     return JSONResponse(_shown(door, webhook, made=made))
 
 
@@ -328,7 +326,7 @@ async def rotate_webhook(
 async def enable_webhook(request: Request, webhook: WebhookPath) -> JSONResponse:
     """Record that a paused or disabled endpoint is served again: all that waited is due now."""
     door = door_of(request)
-    await door.webhooks.enable(webhook)
+    await door.webhooks.enable(webhook, still_admitted(request))
     return JSONResponse(_shown(door, webhook))
 
 
@@ -352,7 +350,9 @@ async def recover_webhook(
     Deliveries are kept for 30 days: what was delivered earlier is sent again, too.
     """
     before = None if until is None else times.stamp(until)
-    count = await door_of(request).webhooks.recover(webhook, times.stamp(since), before, delivered=delivered)
+    count = await door_of(request).webhooks.recover(
+        webhook, times.stamp(since), before, delivered=delivered, within=still_admitted(request)
+    )
     return JSONResponse({"deliveries": count})
 
 
@@ -394,5 +394,5 @@ async def list_deliveries(
 )
 async def resend_delivery(request: Request, webhook: WebhookPath, message: MessagePath) -> JSONResponse:
     """Record that one message is sent again, whatever became of it, with the same `webhook-id`."""
-    await door_of(request).webhooks.resend(webhook, message)
+    await door_of(request).webhooks.resend(webhook, message, still_admitted(request))
     return JSONResponse({"message": message, "state": "open"})

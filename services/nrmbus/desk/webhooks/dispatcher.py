@@ -34,6 +34,9 @@ from nrmbus.wire.errors import WireError
 if TYPE_CHECKING:
     from nrmbus.desk.webhooks.sender import Sender
 
+Within = Callable[[Connection], None]
+"""First step of a transaction, which is undone if the step raises."""
+
 PRUNE_SECONDS: Final = 3_600.0
 CONFIRM_SECONDS: Final = 10.0
 """Seconds that a receiver has to answer the handshake, and the challenge after it: the person who adds a webhook waits for both."""
@@ -258,7 +261,7 @@ class Webhooks:
         if line is not None:
             await line.sender.close()
 
-    # -- for the administrator -----------------------------------------------------------------------------------------
+    # -- for the administrator: *within* is done first in the transaction of the change ----------------------------------
 
     async def add(
         self,
@@ -267,11 +270,9 @@ class Webhooks:
         *,
         in_order: bool,
         algorithm: Algorithm,
-        within: Callable[[Connection], None] | None = None,
+        within: Within = lambda _: None,
     ) -> tuple[str, Secret]:
         """Add an endpoint whose receiver confirms that it wants to be told; return its id and its secret.
-
-        *within* does more in the same transaction, before the endpoint is added.
 
         Raises:
             DeskError: ``webhook_address_refused``, ``webhook_not_confirmed``, ``webhooks_full``; whatever *within* raises.
@@ -281,8 +282,7 @@ class Webhooks:
         raw, at = signing.written([secret]), times.write(self._now())
 
         def added(tx: Connection) -> str:
-            if within is not None:
-                within(tx)
+            within(tx)
             if len(store.endpoints(tx)) >= MOST:
                 raise DeskError("webhooks_full")
             webhook = store.add(tx, url, types, in_order=in_order, at=at)
@@ -314,12 +314,15 @@ class Webhooks:
         finally:
             await sender.close()
 
-    async def rotate(self, webhook: str, grace: timedelta, algorithm: Algorithm | None) -> tuple[Secret, ...]:
+    async def rotate(
+        self, webhook: str, grace: timedelta, algorithm: Algorithm | None, within: Within = lambda _: None
+    ) -> tuple[Secret, ...]:
         """Give an endpoint a new secret; earlier ones sign beside it for the time of *grace*. Return all, the new one first."""
         now = self._now()
         until = now + min(grace, GRACE_AT_MOST)
 
         def rotated(tx: Connection) -> tuple[Secret, ...]:
+            within(tx)
             _there(tx, webhook)
             raw, _ = book.load_within(self._seat, tx, _book_of(webhook))
             held = signing.read(raw) if raw is not None else ()
@@ -338,11 +341,12 @@ class Webhooks:
         now = self._now()
         return tuple(each for each in (signing.read(raw) if raw else ()) if each.signs_at(now))
 
-    async def remove(self, webhook: str) -> None:
+    async def remove(self, webhook: str, within: Within = lambda _: None) -> None:
         """Remove an endpoint with its secret; what is under way ends."""
         at = times.write(self._now())
 
         def removed(tx: Connection) -> None:
+            within(tx)
             _there(tx, webhook)
             store.remove(tx, webhook, at)
             tx.execute(delete(tables.book).where(tables.book.c.procedure == _book_of(webhook)))
@@ -350,11 +354,12 @@ class Webhooks:
         await self._seat.ledger.together(removed)
         await self._forget(webhook)
 
-    async def enable(self, webhook: str) -> None:
+    async def enable(self, webhook: str, within: Within = lambda _: None) -> None:
         """Have a paused or disabled endpoint served again."""
         at = times.write(self._now())
 
         def enabled(tx: Connection) -> None:
+            within(tx)
             _there(tx, webhook)
             store.enable(tx, webhook, at)
 
@@ -387,18 +392,21 @@ class Webhooks:
         finally:
             line.pinging = False
 
-    async def resend(self, webhook: str, message: str) -> None:
+    async def resend(self, webhook: str, message: str, within: Within = lambda _: None) -> None:
         """Have one delivery sent again. Raises DeskError ``not_found``."""
         at = times.write(self._now())
 
         def again(tx: Connection) -> None:
+            within(tx)
             _there(tx, webhook)
             if not store.resend(tx, webhook, message, at):
                 raise DeskError("not_found")
 
         await self._seat.ledger.together(again)
 
-    async def recover(self, webhook: str, since: str, until: str | None, *, delivered: bool) -> int:
+    async def recover(
+        self, webhook: str, since: str, until: str | None, *, delivered: bool, within: Within = lambda _: None
+    ) -> int:
         """Have everything sent that happened since *since*, before *until*, and was not delivered; *delivered*: this too."""
         at = times.write(self._now())
         with self._seat.ledger.read() as tx:
@@ -406,10 +414,12 @@ class Webhooks:
 
         # Each transaction looks whether it is still there: nobody would send or prune what is written for a removed one.
         def reopened(tx: Connection) -> int:
+            within(tx)
             _there(tx, webhook)
             return store.reopen(tx, webhook, since, until, at, delivered=delivered)
 
         def page(tx: Connection, place: notices.Place) -> tuple[int, notices.Place]:
+            within(tx)
             _there(tx, webhook)
             return store.recover(self._seat, tx, row=row, place=place, since=since, until=until, at=at)
 
