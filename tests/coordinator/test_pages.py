@@ -9,9 +9,11 @@ import httpx
 import pytest
 
 from agencies import NOW, identity
+from desk.cheap import cheap_passwords
 from desk.given import Given, desk_of
 from desk.test_directory import directory, entered, state
 from desk.web.browsing import browsing, member
+from desk.web.staff.given import behind_a_removal, office
 from figures_published import CORRECTED, LAST, YEAR
 from figures_published import hear as figures
 from nrmbus.coordinator.deadlines import over_all
@@ -23,6 +25,8 @@ from nrmbus.events.figures import Release, Row, Table
 from nrmbus.play.example_figures import invented
 from nrmbus.web.words import LANGUAGES, Language, Words
 from nrmbus.wire.envelope import decode
+
+__all__ = ("cheap_passwords",)
 
 ME: Final = "coordinator"
 SILENT: Final[dict[str, Any]] = {"agency": "shelter", "listening": False, "since": "2026-03-02T05:00:00Z"}
@@ -174,6 +178,18 @@ async def test_a_task_is_marked_as_done_once(here: Given) -> None:
 
     assert (answer.status_code, again.status_code) == (303, 404)
     assert "Nothing is to be done" in (await page(here, "/app/overview")).text
+
+
+@pytest.mark.usefixtures("cheap_passwords")
+async def test_who_was_removed_marks_no_task_as_done(tmp_path: Path) -> None:
+    """Given a click that waits for the ledger behind the removal of its sender, then the task stays on the overview of the others."""
+    async with office(tmp_path, agency=ME) as it:
+        await hear(it.here, "timekeeper", "agency.listening_changed", SILENT)
+        one = await it.signed_in("Rena Example", "worker")
+        answer = await behind_a_removal(it, one, it.send("/overview/done", task="1"))
+
+        assert answer.headers.get("location", "")[:19] == "/app/sign-in?over=1"
+        assert [row.done for row in await it.here.rows("tasks")] == [None]
 
 
 async def test_main_figures_stand_first_with_their_change(here: Given) -> None:

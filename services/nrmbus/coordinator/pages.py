@@ -79,6 +79,7 @@ async def done(visit: Visit) -> Response:
     if not is_open:
         raise NotFound
     async with visit.door.ledger.write() as tx:
+        visit.must_go_on()
         finish_task(tx, int(asked), visit.door.seat.stamp())
     return visit.see("/overview")
 

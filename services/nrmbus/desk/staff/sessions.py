@@ -100,7 +100,7 @@ class Sessions:
                 async with self._ledger.write() as tx:
                     tx.execute(_USED, {"session": session.digest, "at": times.write(now)})
                     self._ledger.make_nothing_due()
-        return session
+        return session if self.goes_on(session) else None  # it may have been ended while this waited for the ledger
 
     async def begin(self, member: str, how: How, also: Callable[[Connection], None] = lambda _: None) -> str:
         """Begin a session of *member*, and return the value for its cookie; *also* is done in the same transaction."""

@@ -93,17 +93,24 @@ async def office(
 
 async def behind_a_removal(it: Office, who: Member, click: Coroutine[Any, Any, httpx.Response]) -> httpx.Response:
     """Return the answer to *click*, which waits for the ledger behind the removal of *who*."""
+    return await behind(it, it.staff.members.remove(who.number, "door.json"), click)
+
+
+async def behind(
+    it: Office, change: Coroutine[Any, Any, Any], click: Coroutine[Any, Any, httpx.Response]
+) -> httpx.Response:
+    """Return the answer to *click*, which waits for the ledger behind a *change* of the staff."""
     ledger = it.here.desk.seat.ledger
 
     def waiting() -> int:
         return len(ledger._turn._waiters or ())
 
     async with ledger.write():
-        removal = asyncio.create_task(it.staff.members.remove(who.number, "door.json"))
-        await eventually("the removal waits for its turn", lambda: waiting() == 1)
+        changing = asyncio.create_task(change)
+        await eventually("the change waits for its turn", lambda: waiting() == 1)
         asking = asyncio.create_task(click)
         await eventually("the click waits behind it, or is answered", lambda: waiting() == 2 or asking.done())
-    await removal
+    await changing
     return await asking
 
 

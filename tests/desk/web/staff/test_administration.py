@@ -14,7 +14,7 @@ from agencies import NOW, SIGNAL
 from desk.staff.given import one_time_in
 from desk.web.browsing import member
 from desk.web.cases.given import AT, at_vac, opened
-from desk.web.staff.given import OPEN, behind_a_removal, errors_of, office, text_of
+from desk.web.staff.given import OPEN, behind, behind_a_removal, errors_of, office, text_of
 from nrmbus.bus.agency_folder import BACKED_UP
 from nrmbus.bus.vitals import WAITS
 from nrmbus.desk.outbox import drafts
@@ -161,6 +161,31 @@ async def test_the_last_click_of_an_administrator_who_was_removed_changes_nothin
         assert await it.here.rows("tokens") == tokens
         assert it.staff.members.there(colleague.number) == colleague
         assert [(row.what, row.member) for row in await it.here.rows("staff_changes")][-1] == ("removed", admin.number)
+
+
+async def test_p4_no_page_is_shown_that_was_asked_for_before_its_session_was_ended(tmp_path: Path) -> None:
+    """P4: given a page that waits for the ledger behind the reset of who asked for it, then it leads to the sign-in and shows nothing."""
+    async with office(tmp_path) as it:
+        await it.example("Leyla Example", "worker")
+        admin = await it.signed_in("Admin Example", "administrator")
+        assert "Leyla Example" in (await it.get("/staff")).text
+        it.later(minutes=2)  # so that the ledger is to have this use
+        answer = await behind(it, it.staff.reset(admin.number, "door.json"), it.get("/staff"))
+
+        assert (answer.status_code, answer.headers.get("location", "")[:12]) == (303, "/app/sign-in")
+        assert "Leyla Example" not in answer.text
+
+
+async def test_who_was_removed_marks_no_alarm_as_done(tmp_path: Path) -> None:
+    """Given a click that waits for the ledger behind the removal of its sender, then the task about the desk stays open for the others."""
+    async with office(tmp_path) as it:
+        admin = await it.signed_in("Admin Example", "administrator")
+        async with it.here.desk.seat.ledger.write() as tx:
+            open_task(tx, opened="2026-03-02T05:00:00Z", subject="", event_id="e", kind=integrity.TASK, about="{}")
+        answer = await behind_a_removal(it, admin, it.send("/condition/tasks/1/done"))
+
+        assert answer.headers.get("location", "")[:19] == "/app/sign-in?over=1"
+        assert [row.done for row in await it.here.rows("tasks")] == [None]
 
 
 async def test_who_was_removed_takes_over_no_signature(tmp_path: Path) -> None:

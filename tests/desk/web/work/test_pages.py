@@ -259,6 +259,19 @@ async def test_who_was_removed_takes_no_case(tmp_path: Path) -> None:
         assert await it.here.rows("assignments") == []
 
 
+@pytest.mark.usefixtures("cheap_passwords")
+async def test_who_was_removed_marks_no_task_as_done(tmp_path: Path) -> None:
+    """Given a click that waits for the ledger behind the removal of its sender, then the task stays in the list of the others."""
+    async with office(tmp_path, agency="vac") as it:
+        await a_referral_comes(it.here)
+        one = await it.signed_in("Rena Example", "worker")
+        (task, *_) = re.findall(r"/app/lists/tasks/(\d+)/done", (await it.get("/lists/news")).text)
+        answer = await behind_a_removal(it, one, it.send(f"/lists/tasks/{task}/done", back="news"))
+
+        assert answer.headers.get("location", "")[:19] == "/app/sign-in?over=1"
+        assert [row.done for row in await it.here.rows("tasks") if str(row.id) == task] == [None]
+
+
 async def test_a_supervisor_gives_a_case_to_a_colleague(tmp_path: Path) -> None:
     """Whoever sees the colleagues may give a case to one who reads cases; others take it themselves or leave it."""
     async with desk_of("vac", tmp_path) as here:

@@ -213,5 +213,6 @@ async def task_done(visit: Visit) -> Response:
     if number not in known:
         raise NotFound
     async with visit.door.ledger.write() as tx:
+        visit.must_go_on()
         finish_task(tx, int(number), visit.door.seat.stamp())
     return visit.see("/condition")

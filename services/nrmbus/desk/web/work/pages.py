@@ -234,6 +234,7 @@ async def done(visit: Visit) -> Response:
     if not asked.isdecimal() or not any(item.task == int(asked) for item in snapshot.items if item.task):
         return _back(visit, form["back"])  # a colleague was faster
     async with visit.door.ledger.write() as tx:
+        visit.must_go_on()
         finish_task(tx, int(asked), visit.door.seat.stamp())
     return _back(visit, form["back"])
 
