@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
+from aiokafka.structs import OffsetAndMetadata
 from sqlalchemy.exc import OperationalError
 
 from agencies import BUS
@@ -69,6 +71,67 @@ async def test_a_full_disk_is_said_without_a_record_that_waits(tmp_path: Path, m
             await eventually("it is taken back", lambda: [each.stuck for each in bus.leases] == [True, False])
         finally:
             watching.cancel()
+
+
+async def test_an_acknowledgement_that_the_broker_gets_meanwhile_takes_nothing_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a full disk that has room again, when a record is acknowledged while the broker answers, then the newest lease on the bus says so."""
+    monkeypatch.setattr(holding, "PROBE_SECONDS", 0.01)
+    bus, is_written = Bus(), False
+    async with desk_of("vac", tmp_path) as given:
+        held = held_by(given)
+        await held.begin()
+        held._held.claimed.set()
+
+        async def answered_late(offsets: Mapping[TopicPartition, Any]) -> None:
+            await Bus.commit(bus, offsets)
+            await Bus.commit(bus, {INBOX: OffsetAndMetadata(7, given.desk.lease)})
+
+        async def written() -> bool:
+            return is_written
+
+        monkeypatch.setattr(bus, "commit", answered_late)
+        monkeypatch.setattr(held, "_is_written", written)
+        watching = asyncio.create_task(held.watch_ledger(bus))
+        try:
+            await eventually("it is said", lambda: len(bus.leases) == 2)
+            is_written = True
+            await eventually("it is taken back", lambda: len(bus.leases) == 4)
+        finally:
+            watching.cancel()
+
+        assert [each.stuck for each in bus.leases] == [True, True, False, False]
+
+
+async def test_a_desk_whose_broker_did_not_answer_says_again_what_it_can_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a broker that did not answer that the ledger cannot be written, when the ledger can be written again, then the bus is told."""
+    monkeypatch.setattr(holding, "PROBE_SECONDS", 0.01)
+    bus = Bus()
+    async with desk_of("vac", tmp_path) as given:
+        held = held_by(given)
+        await held.begin()
+        held._held.claimed.set()
+
+        async def unanswered(offsets: Mapping[TopicPartition, Any]) -> None:
+            await Bus.commit(bus, offsets)
+            if bus.leases[-1].stuck:
+                raise KafkaError
+
+        async def written() -> bool:
+            return bool(bus.leases)
+
+        monkeypatch.setattr(held, "_is_written", written)
+        monkeypatch.setattr(bus, "commit", unanswered)
+        watching = asyncio.create_task(held.watch_ledger(bus))
+        try:
+            await eventually("it is taken back", lambda: [each.stuck for each in bus.leases] == [True, False])
+        finally:
+            watching.cancel()
+
+        assert Lease.read(given.desk.lease, BUS) == bus.leases[-1]
 
 
 async def test_the_task_about_a_lost_ledger_is_opened_once_the_disk_has_room(

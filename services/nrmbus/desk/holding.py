@@ -89,14 +89,16 @@ class Holding:
         An idle desk with a full disk would look well until somebody turned to it.
         """
         await self._held.claimed.wait()
-        said = False
+        said: bool | None = False
         while True:
             await asyncio.sleep(PROBE_SECONDS)
             stuck = not await self._is_written()
             if stuck is said:
                 continue
+            # Set before the commit: an acknowledgement that is sent while the broker answers must not take it back.
+            self._desk.lease, said = self._held.says(stuck=stuck), None
             with suppress(KafkaError, TimeoutError):  # tried again with the next look
-                self._desk.lease = await self._held.tell(consumer, self._offsets(), stuck=stuck)
+                await self._held.tell(consumer, self._offsets())
                 said = stuck
 
     async def _is_written(self) -> bool:

@@ -280,16 +280,20 @@ class Held:
         self.lease, self._proved = replace(self.lease, ended=True), -SILENT
         return self.lease.written()
 
-    async def tell(self, consumer: AIOKafkaConsumer, offsets: Mapping[TopicPartition, int], *, stuck: bool) -> str:
-        """Write to the bus whether the holder can write its ledger; return the metadata that says so.
+    def says(self, *, stuck: bool) -> str:
+        """Note whether the holder can write its ledger; return the metadata that says so."""
+        self.lease = replace(self.lease, stuck=stuck)
+        return self.lease.written()
+
+    async def tell(self, consumer: AIOKafkaConsumer, offsets: Mapping[TopicPartition, int]) -> None:
+        """Write to the bus what `says` says.
 
         Raises:
             KafkaError: the broker does not answer, or the membership is lost.
+            TimeoutError: the broker does not answer in time.
         """
-        self.lease = replace(self.lease, stuck=stuck)
         async with asyncio.timeout(_PATIENCE):
             await consumer.commit({each: OffsetAndMetadata(at, self.lease.written()) for each, at in offsets.items()})
-        return self.lease.written()
 
     async def end(self, consumer: AIOKafkaConsumer, offsets: Mapping[TopicPartition, int]) -> None:
         """Write to the bus what `ends` says. Returns soon, whatever is away."""
