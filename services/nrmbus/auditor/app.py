@@ -22,6 +22,7 @@ from nrmbus.auditor.elsewhere import beside as beside_her
 from nrmbus.auditor.errors import LogError
 from nrmbus.auditor.history.live import LiveHistory
 from nrmbus.auditor.history.topic_reader import TopicReader
+from nrmbus.auditor.log.cosignatures import NoteFullError
 from nrmbus.auditor.log.ingest import LogIngest
 from nrmbus.auditor.log.logs import Logs
 from nrmbus.auditor.log.publisher import published
@@ -371,6 +372,9 @@ class Auditor:
             try:
                 await asyncio.to_thread(logs.cosigned.add, each.value, self._directory.witnesses(agency))
                 self.refused.pop(agency, None)
+            except NoteFullError:
+                self.refused.pop(agency, None)
+                log.report("cosignature_left_out", agency=agency)
             except ProofError as error:
                 self.refused[agency] = error.code
                 log.report("cosignature_refused", agency=agency, code=error.code)

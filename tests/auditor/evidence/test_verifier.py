@@ -11,10 +11,17 @@ from typing import Any
 
 import pytest
 
+from agencies import BUS, CASE
 from auditor.evidence.forger import FIRST, LAST
-from auditor.evidence.given import Evidence, Lines, of_kind, trust
+from auditor.evidence.given import TIME, Evidence, Lines, key, of_kind, trust
 from nrmbus.auditor.evidence import verifier
+from nrmbus.auditor.evidence.file import evidence_of
 from nrmbus.auditor.evidence.verifier import Trust, Verification
+from nrmbus.published import vectors
+from nrmbus.wire.keys.keys import SigningKey
+from nrmbus.wire.log.checkpoint import witness_name
+from nrmbus.wire.log.cosignature import Cosigner
+from nrmbus.wire.log.note import MAX_SIGNATURES, Note, Signature
 
 
 @pytest.fixture(name="evidence", scope="module")
@@ -89,6 +96,30 @@ def test_any_terminal_shows_the_verdict(evidence: Evidence, monkeypatch: pytest.
     shown.flush()
     printed = shown.buffer.getvalue()
     assert (status, printed.splitlines()[0].split()[2]) == (3, rb"i\u015f-d\u0259lili.jsonl:")
+
+
+def test_p5_evidence_that_every_witness_of_a_large_bus_signed_verifies(evidence: Evidence) -> None:
+    """Given 200 witnesses who all co-signed, when each of them is named with its key, then the evidence is verified."""
+    witnesses = [
+        Cosigner(witness_name(BUS, name), SigningKey(vectors.seed(f"witness {name}")))
+        for name in (f"agency-{number}" for number in range(200))
+    ]
+    sound = Note.parse(evidence.note(witnesses=0))
+    whole = sound.signed(*(each.cosign(sound.text, TIME + 60) for each in witnesses)).bytes()
+    raw = evidence_of(CASE, evidence.source(checkpoints={0: whole}))
+    trusted = Trust(trust().log, tuple(key(each.verifier) for each in witnesses), None, evidence.operator)
+
+    assert evidence.verified(raw, trusted).verdict[0] == 0
+
+
+def test_a_checkpoint_has_as_many_signatures_as_a_note_may_have(evidence: Evidence) -> None:
+    """The single file and the auditor have one limit: what the one wrote the other reads, and one signature more nobody reads."""
+    sound, line = evidence.note(witnesses=0), Signature("x", bytes(4), bytes(72)).line()
+    full = sound + line * (MAX_SIGNATURES - 2)
+
+    assert len(Note.parse(full).signatures) == len(verifier.Checkpoint.read(full).signatures) == MAX_SIGNATURES
+    with pytest.raises(verifier.Failed, match="checkpoint_malformed"):
+        verifier.Checkpoint.read(full + line)
 
 
 def senders(row: Any, number: int) -> None:

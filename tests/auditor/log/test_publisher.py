@@ -4,23 +4,30 @@ import re
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
 from pathlib import Path
+from typing import Any
 
 import pytest
+from aiokafka import TopicPartition
 
 from auditor.given import BUS, ORIGIN, PARTITION, Home, fed, history, refused
-from nrmbus.auditor.log.cosignatures import Cosigned
+from nrmbus.auditor.app import Auditor
+from nrmbus.auditor.history.topic_reader import TopicReader
+from nrmbus.auditor.log.cosignatures import Cosigned, NoteFullError
 from nrmbus.auditor.log.log import Log
+from nrmbus.auditor.log.logs import Logs
 from nrmbus.auditor.log.publisher import Publisher, published
 from nrmbus.auditor.log.signed_heads import SignedHeads
-from nrmbus.directory import LogIdentity, LogKeys, Published
+from nrmbus.directory import Directory, LogIdentity, LogKeys, Published
 from nrmbus.published.asyncapi.document import document
 from nrmbus.wire import base64
 from nrmbus.wire.errors import ProofError
 from nrmbus.wire.keys.keys import SigningKey, VerifyKey
+from nrmbus.wire.log import note
 from nrmbus.wire.log.checkpoint import AddCheckpoint, Checkpoint, witness_name
 from nrmbus.wire.log.cosignature import Cosigner, message
 from nrmbus.wire.log.mldsa import MLDSA44VerifyKey
 from nrmbus.wire.log.note import Note, Signature
+from nrmbus.wire.record import Record
 
 NOW = datetime(2026, 3, 2, 5, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -326,6 +333,79 @@ def test_signatures_that_travel_along_are_not_kept(cosigned: Cosigned, shown: li
     assert found is not None
     assert found[2] == 1
     assert witness_name(BUS, "vac").encode() not in found[1]
+
+
+def test_p5_each_witness_of_a_large_bus_counts(cosigned: Cosigned, shown: list[Published]) -> None:
+    """Given a bus of 200 agencies, when each desk co-signs a checkpoint, then all 200 are counted and none is refused."""
+    text = shown[1].checkpoint.text
+    for number in range(200):
+        witness = Witness(f"agency-{number}")
+        cosigned.add(witness.says(text), witness.known)
+
+    found = cosigned.newest(ORIGIN, 200)
+    assert found is not None
+    assert (found[0], found[2]) == (5, 200)
+
+
+def test_p5_a_witness_for_whom_a_full_checkpoint_has_no_room_is_not_refused(
+    cosigned: Cosigned, shown: list[Published], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a checkpoint with as many signatures as a note may have, then one more is left out, and a fork is still refused."""
+    monkeypatch.setattr(note, "MAX_SIGNATURES", 3)
+    first, second = Witness("ngo-a"), Witness("vac")
+    cosigned.add(first.says(shown[1].checkpoint.text), first.known)
+
+    with pytest.raises(NoteFullError):
+        cosigned.add(second.says(shown[1].checkpoint.text), second.known)
+    with pytest.raises(ProofError, match="root_differs"):
+        cosigned.add(second.says(Checkpoint(ORIGIN, 5, bytes(32)).text), second.known)
+
+    cosigned.add(first.says(shown[1].checkpoint.text, 1_772_427_800), first.known)
+    found = cosigned.newest(ORIGIN, 1)
+    assert found is not None
+    assert found[2] == 1
+
+
+class Reader(TopicReader):
+    """A reader that has read a topic of co-signatures to its end."""
+
+    def __init__(self) -> None:
+        """Read nothing."""
+
+    def offset(self, partition: TopicPartition) -> int:
+        """Return the end of the topic."""
+        del partition
+        return 1
+
+
+class Known(Directory):
+    """A directory with one witness."""
+
+    def __init__(self, witness: Witness) -> None:
+        self._witness = witness
+
+    def witnesses(self, agency: str | None = None) -> tuple[Any, ...]:
+        """Return its keys."""
+        del agency
+        return self._witness.known
+
+
+async def test_p5_no_page_accuses_a_witness_for_whom_there_was_no_room(
+    cosigned: Cosigned, shown: list[Published], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a full checkpoint, when a good co-signature comes, then the witness is not among the refused, and its earlier refusal is over."""
+    monkeypatch.setattr(note, "MAX_SIGNATURES", 2)
+    witness = Witness("vac")
+    auditor = Auditor.__new__(Auditor)
+    auditor._directory, auditor.refused = Known(witness), {"vac": "note_too_large"}
+    logs = Logs.__new__(Logs)
+    logs.cosigned = cosigned
+    topic = TopicPartition("nrm.witness.vac", 0)
+
+    await auditor._collect(logs, Reader(), topic, [Record(None, witness.says(shown[1].checkpoint.text), ())])
+
+    assert auditor.refused == {}
+    assert cosigned.offset(topic.topic) == 1
 
 
 def test_where_a_topic_was_read_to_is_known_after_a_restart(cosigned: Cosigned, home: Home) -> None:

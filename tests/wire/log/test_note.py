@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nrmbus.published import vectors
-from nrmbus.wire import base64
+from nrmbus.wire import base64, ids
 from nrmbus.wire.errors import ProofCode, ProofError
 from nrmbus.wire.keys.keys import SigningKey
+from nrmbus.wire.log.checkpoint import witness_name
 from nrmbus.wire.log.cosignature import verifier
 from nrmbus.wire.log.note import LIMIT, MAX_SIGNATURES, Ed25519Signer, Note, Signature, key_id, parse_vkey, vkey
 
@@ -104,6 +105,15 @@ def test_a_note_has_a_limit() -> None:
         with pytest.raises(ProofError) as error:
             Note.parse(raw)
         assert code_of(error) == "note_too_large"
+
+
+def test_a_note_holds_a_witness_of_each_agency_of_a_large_bus() -> None:
+    """Given the longest names that a bus and an agency may have, then a note of the most signatures is within the largest size."""
+    agencies = [f"{number:05d}".join(("a" * 25, "z")) for number in range(MAX_SIGNATURES)]
+    names = [witness_name("play-0123456789abcdef", each) for each in agencies]
+
+    assert all(ids.is_agency(each) and len(each) == 31 for each in agencies)
+    assert Note(TEXT, tuple(Signature(name, bytes(4), bytes(72)) for name in names)).bytes()
 
 
 def test_signatures_of_others_are_ignored() -> None:

@@ -317,7 +317,7 @@ class Checkpoint(NamedTuple):
         match = re.fullmatch(rb"([!-~]{1,255})\n(0|[1-9][0-9]{0,18})\n([A-Za-z0-9+/=]{44})\n", text)
         each_line = lines.decode(errors="replace").split("\n")[:-1]
         signed = [re.fullmatch("\u2014 ([^ +]+) ([A-Za-z0-9+/=]+)", line) for line in each_line]
-        if not match or None in signed or (blank and (not signed or not lines.endswith(b"\n"))) or len(signed) > 64:
+        if not match or None in signed or (blank and (not signed or not lines.endswith(b"\n"))) or len(signed) > 1024:
             raise Failed(code)
         found = [(each[1], unbase64(each[2], code)) for each in signed if each]
         size, root = int(match[2]), unbase64(match[3].decode(), code)

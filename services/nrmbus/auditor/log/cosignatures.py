@@ -6,7 +6,7 @@ topic is stored after the records before it, so that records are read again afte
 
 import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from operator import itemgetter
 from pathlib import Path
 
@@ -24,6 +24,10 @@ CREATE TABLE IF NOT EXISTS checkpoint (
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS read (topic TEXT PRIMARY KEY, offset INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 """
+
+
+class NoteFullError(Exception):
+    """Raised when a checkpoint has no room for one more co-signature, which is good: its witness saw the same history."""
 
 
 class Cosigned:
@@ -51,6 +55,7 @@ class Cosigned:
             ProofError: as `Note.parse`, `Note.verified` and `Checkpoint.parse`; ``note_unsigned`` without a timed
                 signature of *witnesses*, ``origin_differs`` if no checkpoint of this size was published,
                 ``root_differs`` if another one was.
+            NoteFullError: the checkpoint has as many signatures as a note may have; nothing was added.
         """
         note = Note.parse(value or b"")
         checkpoint = Checkpoint.parse(note.text)
@@ -67,11 +72,15 @@ class Cosigned:
             before = Note.parse(row)
             if before.text != note.text:
                 raise ProofError("root_differs")
-            merged = before.signed(*signed)
+            merged, raw = before.signed(*signed), None
+            with suppress(ProofError):
+                raw = merged.bytes()
+            if raw is None:
+                raise NoteFullError
             names = {each.name for each in merged.signatures} - {checkpoint.origin}
             connection.execute(
                 "UPDATE checkpoint SET note = ?, witnesses = ? WHERE origin = ? AND size = ?",
-                (merged.bytes(), len(names), checkpoint.origin, checkpoint.size),
+                (raw, len(names), checkpoint.origin, checkpoint.size),
             )
         return checkpoint
 

@@ -17,8 +17,11 @@ from nrmbus.wire.keys.keys import SigningKey, VerifyKey
 LIMIT: Final = 256 * 1024
 """Largest size of a note, in bytes."""
 
-MAX_SIGNATURES: Final = 64
-"""Largest number of signatures: two of the log, and one of each witness that a bus may have; C2SP asks for 16."""
+MAX_SIGNATURES: Final = 1024
+"""Largest number of signatures: two of the log, and one of each witness of a large bus; C2SP asks for 16.
+
+So many Ed25519 co-signatures fit into `LIMIT` with the longest name that an agency may have.
+"""
 
 ED25519: Final = 0x01
 """The kind of a key that signs any note."""
