@@ -292,7 +292,7 @@ def collected(make: Callable[[Evidence], bytes | None]) -> Callable[[Place], str
 
     def said(place: Place) -> str:
         cosigned = Cosigned(place.fresh() / "cosigned.db")
-        cosigned.publish(place.evidence.log.head, place.evidence.note(witnesses=0))
+        cosigned.publish([(place.evidence.log.head, place.evidence.note(witnesses=0))], 0)
         code = ""
         try:
             cosigned.add(make(place.evidence), [WITNESSES[0].verifier])

@@ -222,7 +222,7 @@ def test_in_a_co_signature(place: Sound, where: float, how: int) -> None:
     head = place.evidence.log.head
     home = place.fresh()
     found = Cosigned(home / "cosigned.db")
-    found.publish(head, place.evidence.note(witnesses=0))
+    found.publish([(head, place.evidence.note(witnesses=0))], 0)
     code = None
     try:
         found.add(altered(cosigned(head.text), where, how), [WITNESSES[0].verifier])

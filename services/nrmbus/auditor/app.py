@@ -25,7 +25,7 @@ from nrmbus.auditor.history.topic_reader import TopicReader
 from nrmbus.auditor.log.cosignatures import NoteFullError
 from nrmbus.auditor.log.ingest import LogIngest
 from nrmbus.auditor.log.logs import Logs
-from nrmbus.auditor.log.publisher import published
+from nrmbus.auditor.log.shown import Shown
 from nrmbus.auditor.log.starts import Place, StartRefused
 from nrmbus.auditor.reports.traces import spans_of
 from nrmbus.auditor.web.access_log import AccessLog
@@ -222,7 +222,7 @@ class Auditor:
             self._behind.result()
 
     async def _begin(self, reader: TopicReader) -> None:
-        shown = [each async for each in self._shown()]
+        shown = await self._shown()
         partitions = self._settings.partitions
         self.logs = await asyncio.to_thread(Logs, self.home, self._directory, partitions, shown)
         for partition, where in self.logs.set_aside.items():
@@ -245,7 +245,7 @@ class Auditor:
             log.report("start_refused", partition=partition, code=refused.code)
         for place in places:
             try:
-                records = await self._before(cases, place)
+                records = await self._before(cases, place.offset)
                 await asyncio.to_thread(logs.check_start, partition, place, records)
             except StartRefused as refused:
                 log.report("start_refused", partition=partition, number=place.number, code=refused.code)
@@ -254,13 +254,13 @@ class Auditor:
                 return place
         return None
 
-    async def _before(self, cases: TopicPartition, place: Place) -> list[Record]:
-        """Return the records from the one before *place* on that come at once; none if the topic ends before."""
+    async def _before(self, topic: TopicPartition, offset: int) -> list[Record]:
+        """Return the records from the one before *offset* on that come at once; none if the topic ends before."""
         async with TopicReader(self._folder.reach(self._folder.service(AUDITOR)), AUDITOR) as reader:
-            ends = await reader.ends([cases])
-            reader.join({cases: place.offset - 1})
-            while ends[cases] >= place.offset and not await reader.passed(ends):
-                if records := (await reader.take(LOOK_MS)).get(cases):
+            ends = await reader.ends([topic])
+            reader.join({topic: offset - 1})
+            while ends[topic] >= offset and not await reader.passed(ends):
+                if records := (await reader.take(LOOK_MS)).get(topic):
                     return records
         return []
 
@@ -283,18 +283,20 @@ class Auditor:
             ingests[each].compared(place.number - 1)
             log.report("start_compared", partition=each.partition, number=place.number)
 
-    async def _shown(self) -> AsyncIterator[Published]:
-        """Yield the checkpoints in ``nrm.checkpoints``, oldest first."""
-        topic = TopicPartition(CHECKPOINTS, 0)
+    async def _shown(self) -> list[Published]:
+        """Read in ``nrm.checkpoints`` what no start has read, and return the newest checkpoint of each log there."""
+        topic, shown = TopicPartition(CHECKPOINTS, 0), Shown(self.home, self._directory)
+        # A checkpoint under a key that the directory did not have yet would be passed over for good.
+        await self._directory_reader.catch_up()
+        before = await self._before(topic, shown.offset) if shown.offset else []
+        offset = await asyncio.to_thread(shown.begin, before)
         async with TopicReader(self._folder.reach(self._folder.service(AUDITOR)), AUDITOR) as reader:
-            reader.join({topic: 0})
+            reader.join({topic: offset})
             ends = await reader.ends([topic])
             while not await reader.passed(ends):
-                for records in (await reader.take(LOOK_MS)).values():
-                    for each in records:
-                        said = published(each.value, self._settings.bus, self._directory.log_keys())
-                        if said:
-                            yield said
+                if records := (await reader.take(LOOK_MS)).get(topic):
+                    await asyncio.to_thread(shown.take, records, reader.offset(topic))
+        return await asyncio.to_thread(shown.newest)
 
     async def _step(self, reader: TopicReader, producer: TransactionalProducer, wait_ms: int) -> bool:
         """Take new records, and do what is due; return whether a record of the history came."""
@@ -356,10 +358,10 @@ class Auditor:
         """Publish the signed checkpoints *due*; return whether there were any."""
         for value, said in due:
             async with producer.transaction():
-                await producer.send_and_wait(CHECKPOINTS, value, partition=0)
+                sent = await producer.send_and_wait(CHECKPOINTS, value, partition=0)
             if producer.unanswered:  # a start fences what may come late
                 raise RequestTimedOutError
-            await asyncio.to_thread(logs.published, said)
+            await asyncio.to_thread(logs.published, said, sent.offset + 1)
         return bool(due)
 
     async def _join(self, reader: TopicReader, logs: Logs) -> None:

@@ -254,8 +254,7 @@ def _shown(home: Home) -> list[Published]:
 @pytest.fixture(name="cosigned")
 def _cosigned(home: Home, shown: list[Published]) -> Cosigned:
     cosigned = Cosigned(home.folder / "cosigned.db")
-    for each in shown:
-        cosigned.publish(each.checkpoint, each.note)
+    cosigned.publish([(each.checkpoint, each.note) for each in shown], 0)
     return cosigned
 
 
@@ -276,7 +275,7 @@ def test_co_signatures_are_put_to_their_checkpoint(cosigned: Cosigned, shown: li
         witness_name(BUS, "ngo-a"),
         witness_name(BUS, "vac"),
     }
-    again.publish(shown[0].checkpoint, shown[0].note)
+    again.publish([(shown[0].checkpoint, shown[0].note)], 0)
     assert again.newest(ORIGIN, 2) == found[2]
 
 

@@ -62,7 +62,7 @@ def by_all(said: bytes) -> bytes:
 def code_of(evidence: Evidence, home: Path, note: bytes, number: int = 8, witnesses: int = 3) -> str:
     """Return why the place behind *number* is not used if *note* was published for it; nothing if it is used."""
     cosigned = Cosigned(home / "cosigned.db")
-    cosigned.publish(Checkpoint(ORIGIN, number, bytes(32)), note)
+    cosigned.publish([(Checkpoint(ORIGIN, number, bytes(32)), note)], 0)
     try:
         check_cosigned(Place(number, 20), evidence.log, cosigned, Known(witnesses))
     except StartRefused as refused:

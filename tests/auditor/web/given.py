@@ -100,8 +100,8 @@ def _laid_out() -> tuple[TemporaryDirectory[str], Written, str]:
     logs.take(deque((0, each) for each in found.records))
     logs.commit()
     logs.sign(LATER)
-    for _, said in logs.unpublished():
-        logs.published(said)
+    for offset, (_, said) in enumerate(logs.unpublished(), 1):
+        logs.published(said, offset)
         for agency in WITNESSES[:2]:
             cosigner = Cosigner(witness_name(BUS, agency), found.identities[agency].witness)
             note = Note.parse(said.note)

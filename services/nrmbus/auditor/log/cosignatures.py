@@ -9,11 +9,13 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from operator import itemgetter
 from pathlib import Path
+from typing import Final
 
 from nrmbus.wire.errors import ProofError
 from nrmbus.wire.log.checkpoint import Checkpoint
 from nrmbus.wire.log.cosignature import CosignatureVerifier
 from nrmbus.wire.log.note import Note, key_id_of
+from nrmbus.wire.names import CHECKPOINTS
 
 LATEST = 48
 """How many checkpoints are searched for the last co-signature of a witness that is behind: those of two days."""
@@ -22,8 +24,18 @@ _TABLES = """
 CREATE TABLE IF NOT EXISTS checkpoint (
     origin TEXT, size INTEGER, note BLOB NOT NULL, witnesses INTEGER NOT NULL, PRIMARY KEY (origin, size)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS shown (
+    origin TEXT PRIMARY KEY, size INTEGER NOT NULL, note BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS read (topic TEXT PRIMARY KEY, offset INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 """
+
+_LARGER: Final = """
+INSERT INTO shown VALUES (?, ?, ?) ON CONFLICT (origin)
+DO UPDATE SET size = excluded.size, note = excluded.note WHERE excluded.size > size
+"""
+
+FILE: Final = "cosigned.db"
 
 
 class NoteFullError(Exception):
@@ -39,11 +51,27 @@ class Cosigned:
         with self._open() as connection:
             connection.executescript(_TABLES)
 
-    def publish(self, checkpoint: Checkpoint, note: bytes) -> None:
-        """Store that *checkpoint* was published as *note*; a stored one is never replaced."""
-        row = (checkpoint.origin, checkpoint.size, note)
+    def publish(self, shown: Iterable[tuple[Checkpoint, bytes]], offset: int) -> None:
+        """Store the checkpoints *shown* in ``nrm.checkpoints``, each with its note, which end before *offset* there.
+
+        A stored checkpoint is never replaced.
+        """
+        rows = [(checkpoint.origin, checkpoint.size, note) for checkpoint, note in shown]
         with self._open() as connection:
-            connection.execute("INSERT OR IGNORE INTO checkpoint VALUES (?, ?, ?, 0)", row)
+            connection.executemany("INSERT OR IGNORE INTO checkpoint VALUES (?, ?, ?, 0)", rows)
+            connection.executemany(_LARGER, rows)
+            connection.execute("REPLACE INTO read VALUES (?, ?)", (CHECKPOINTS, offset))
+
+    def shown(self) -> list[bytes]:
+        """Return the note of the largest checkpoint of each log, as it is in ``nrm.checkpoints``, without co-signatures."""
+        with self._open() as connection:
+            return [bytes(row[0]) for row in connection.execute("SELECT note FROM shown")]
+
+    def read_again(self) -> None:
+        """Forget how far ``nrm.checkpoints`` was read, and which checkpoints are the largest there."""
+        with self._open() as connection:
+            connection.execute("DELETE FROM shown")
+            connection.execute("DELETE FROM read WHERE topic = ?", (CHECKPOINTS,))
 
     def add(self, value: bytes | None, witnesses: Iterable[CosignatureVerifier]) -> Checkpoint:
         """Add the co-signatures of *witnesses* (of one agency) in the note *value* to its checkpoint, and return the checkpoint.

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nrmbus.auditor.errors import LogError
-from nrmbus.auditor.log.cosignatures import Cosigned
+from nrmbus.auditor.log.cosignatures import FILE, Cosigned
 from nrmbus.auditor.log.ingest import LogIngest
 from nrmbus.auditor.log.log import Log
 from nrmbus.auditor.log.publisher import Publisher
@@ -26,7 +26,7 @@ class Logs:
     """Logs in the auditor's folder, from opening to `close`."""
 
     def __init__(self, home: Path, directory: Directory, partitions: int, shown: Iterable[Published]) -> None:
-        """Open or begin the logs below *home*; *shown* are the checkpoints in ``nrm.checkpoints``.
+        """Open or begin the logs below *home*; *shown* are the newest checkpoints in ``nrm.checkpoints`` (`Shown.newest`).
 
         Raises:
             LogError: as `Log` and `Publisher.remember`.
@@ -34,7 +34,7 @@ class Logs:
         self._directory = directory
         identity = LogIdentity.at(home)
         self._heads = SignedHeads(home / "keys" / "heads.db")
-        self.cosigned = Cosigned(home / "cosigned.db")
+        self.cosigned = Cosigned(home / FILE)
         self.ingests: dict[int, LogIngest] = {}
         self.places: dict[int, Places] = {}
         self._publishers: dict[int, Publisher] = {}
@@ -44,7 +44,6 @@ class Logs:
         for each in shown:
             if each.checkpoint.origin in origins:
                 self._publishers[origins[each.checkpoint.origin]].found(each)
-                self.cosigned.publish(each.checkpoint, each.note)
         try:
             for number, publisher in self._publishers.items():
                 publisher.remember(self._heads)
@@ -129,9 +128,9 @@ class Logs:
         ]
         return [each for each in found if each is not None]
 
-    def published(self, shown: Published) -> None:
-        """Note that *shown* is in the topic."""
-        self.cosigned.publish(shown.checkpoint, shown.note)
+    def published(self, shown: Published, offset: int) -> None:
+        """Note that *shown* is in the topic, before *offset*."""
+        self.cosigned.publish([(shown.checkpoint, shown.note)], offset)
         for number, publisher in self._publishers.items():
             if shown.checkpoint.origin == self.ingests[number].log.origin:
                 publisher.found(shown)
