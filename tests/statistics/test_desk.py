@@ -1,7 +1,8 @@
 """The desk of the statistics: it counts coded parts, asks nobody, and loses what an erasure takes."""
 
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -13,12 +14,19 @@ from nrmbus.desk.errors import DeskError
 from nrmbus.desk.letters import letters
 from nrmbus.desk.store.ledger import Beginning, Position
 from nrmbus.statistics import service
+from nrmbus.statistics.history import Histories
+from nrmbus.statistics.service import Figures
+from nrmbus.statistics.spans import Span
 from nrmbus.wire import times
 from nrmbus.wire.envelope import decode
 from nrmbus.wire.letter import Container, Place
 from nrmbus.wire.record import DELIVERY, REGISTRATION
 from nrmbus.wire.registration import verify_delivery, verify_registration
 from statistics_story import SIGNAL, Story
+
+
+async def _nothing_new() -> None:
+    return
 
 
 async def test_coded_parts_are_counted_and_nobody_is_asked(tmp_path: Path) -> None:
@@ -73,6 +81,19 @@ async def test_figures_wait_for_letters_that_are_under_way(tmp_path: Path, monke
             await story.figures(given, story.deliveries[:6])
 
     assert caught.value.code == "inbox_unread"
+
+
+async def test_p5_no_figures_are_made_of_a_history_that_this_release_does_not_know(tmp_path: Path) -> None:
+    """Given a desk that is not upgraded yet, then it makes no low figures with checkpoints of the whole history, and says what helps."""
+    story = Story()
+    async with desk_of("statistics", tmp_path, registrar=story.registrar) as given:
+        await story.figures(given)
+        unknown = {"facts": story.facts, "checkpoints": (), "is_known_to": lambda _: False}
+        figures = Figures(given.desk, cast("Histories", SimpleNamespace(**unknown)), _nothing_new)
+        with pytest.raises(DeskError) as caught:
+            await figures.draft(Span(2026))
+
+    assert (caught.value.code, caught.value.status) == ("history_unread", 409)
 
 
 async def test_figures_do_not_wait_for_letters_that_were_lost_with_the_ledger(

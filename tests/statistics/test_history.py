@@ -3,6 +3,8 @@
 import pytest
 
 from agencies import BUS
+from generations import before_type
+from nrmbus.rules import Rules, load_profile
 from nrmbus.statistics.history import Histories
 from nrmbus.wire.history import HistoryFault
 from nrmbus.wire.record import Record
@@ -28,6 +30,24 @@ def test_reader_that_was_away_has_the_same_facts_and_checkpoints() -> None:
     (checkpoint,) = at_once.checkpoints
     assert checkpoint.size == len(kept.history)
     assert checkpoint.head != read(kept.history[:-1], kept).checkpoints[0].head
+
+
+@pytest.mark.parametrize("type_", ["case.signal_recorded", "access.erasure_due"])
+def test_p5_history_with_an_event_of_a_later_release_is_not_known(type_: str) -> None:
+    """Given a desk that is not upgraded yet, when an event is of a type that it lacks, then no figures are made of the rest."""
+    kept = Kept()
+    with before_type(type_):
+        earlier = read(kept.history, kept)
+
+    assert not earlier.is_known_to(kept.bus.rules)
+    assert read(kept.history, kept).is_known_to(kept.bus.rules)
+
+
+def test_p5_history_that_was_judged_by_a_profile_that_is_not_here_is_not_known() -> None:
+    """Given a desk with other values under the name of the profile, then the clocks and counts of that profile are not its own."""
+    kept = Kept()
+
+    assert not read(kept.history, kept).is_known_to(Rules(load_profile(kept.bus.rules.profile.name), kept.bus.agencies))
 
 
 @pytest.mark.parametrize("missing", [0, 3])

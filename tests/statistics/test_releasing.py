@@ -57,7 +57,8 @@ async def the_desk(home: Path, story: Story | None = None) -> AsyncIterator[tupl
     async with desk_of(ME, home, registrar=story.registrar) as here:
         for each in story.deliveries if is_new else ():
             await here.hear(each)
-        histories = cast("Histories", SimpleNamespace(facts=story.facts, checkpoints=story.checkpoints))
+        known = {"facts": story.facts, "checkpoints": story.checkpoints, "is_known_to": lambda _: True}
+        histories = cast("Histories", SimpleNamespace(**known))
         here.behind.beside[Figures] = Figures(here.desk, histories, _nothing_new)
         employed(here, member(*FIRST, number="S-1"))  # a desk that begins again knows its people
         yield here, story
@@ -329,6 +330,16 @@ async def test_an_old_draft_out_of_a_backup_is_not_released_beside_a_later_one(t
         assert answer.status_code == 409
         assert "The figures have changed since this draft was made" in answer.text
         assert await here.rows("outbox") == []
+
+
+async def test_p5_of_a_history_that_this_release_does_not_know_there_is_no_draft(tmp_path: Path) -> None:
+    """Given a desk that is not upgraded yet, then the page asks for the upgrade, and nobody can sign figures that are too low."""
+    async with the_desk(tmp_path) as (here, _), browsing(here, member(*FIRST)) as one:
+        history_of(here).is_known_to = lambda _: False
+        answer = await one.post("/app/releases/2025/draft")
+
+        assert answer.status_code == 503
+        assert "Ask the operator to upgrade this program." in answer.text
 
 
 async def test_without_every_letter_there_is_no_draft(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

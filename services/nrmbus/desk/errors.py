@@ -12,7 +12,7 @@ from nrmbus.wire.errors import SENTENCES, WireError
 
 DeskCode = Literal[
     "token_required", "scope_missing", "token_exists", "too_many_requests", "not_found", "method_not_allowed", "not_sent_yet", "still_open", "not_parked", "not_available",
-    "inbox_gap", "inbox_forked", "inbox_unread", "letters_lost", "read_not_registered", "read_refused", "reader_unnamed", "reader_unfit", "not_a_delivery", "not_admitted", "ledger_absent", "ledger_away", "ledger_differs", "ledger_driver_missing", "ledger_filled", "ledger_foreign", "ledger_held", "ledger_in_use", "ledger_unfit", "ledger_unknown", "inbox_restarted", "settings_drift", "streams_used_up",
+    "inbox_gap", "inbox_forked", "inbox_unread", "letters_lost", "history_unread", "read_not_registered", "read_refused", "reader_unnamed", "reader_unfit", "not_a_delivery", "not_admitted", "ledger_absent", "ledger_away", "ledger_differs", "ledger_driver_missing", "ledger_filled", "ledger_foreign", "ledger_held", "ledger_in_use", "ledger_unfit", "ledger_unknown", "inbox_restarted", "settings_drift", "streams_used_up",
     "document_damaged", "document_incomplete", "document_shut", "document_too_large", "document_unfit", "document_unknown", "documents_waiting",
     "id_reused", "json_invalid", "json_duplicate", "too_large", "letter_too_large", "unknown_field", "unknown_type",
     "unknown_recipient", "unknown_version", "speaks_unpublished", "edge_unknown",
@@ -49,6 +49,7 @@ MEANINGS: Final[Mapping[DeskCode, _Meaning]] = MappingProxyType(
         "streams_used_up": _Meaning(429, "This desk has as many open streams as it can carry: close one, or ask `GET /v1/inbox` with `wait` until there is room."),
         "inbox_unread": _Meaning(503, "The desk has not read its inbox to the end, and an unread event may withdraw consent: wait until the desk's health says ready, then ask again."),
         "letters_lost": _Meaning(409, "Letters that the figures count came before the first delivery that this desk's ledger has, since an earlier ledger was lost: stop the desk, put a backup of the earlier ledger in place, and start the desk again."),
+        "history_unread": _Meaning(409, "The history has an event, or a profile of the Rules, that this desk does not know, so the figures would count too little: upgrade this desk, or add the profile (`nrmbus rules add`) and start the desk again."),
         "read_not_registered": _Meaning(503, "The registrar did not record this reading in time, so nothing was opened: check the desk's health, then ask again."),
         "read_refused": _Meaning(409, "The registrar refused to record this reading, so nothing was opened: this agency may not read this case now."),
         "reader_unnamed": _Meaning(422, "`actor` is missing: give the staff number of the person who reads. Nothing was opened."),

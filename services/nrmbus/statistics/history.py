@@ -4,6 +4,7 @@ from contextlib import suppress
 
 from nrmbus.events.figures import Checkpoint
 from nrmbus.events.model import Fact
+from nrmbus.rules import Rules
 from nrmbus.wire.errors import WireError
 from nrmbus.wire.history import Chain, HistoryFault, KeyOf, known_event, read
 from nrmbus.wire.names import REGISTRAR
@@ -20,6 +21,9 @@ class Histories:
         self._chains = {number: Chain(bus, number) for number in range(partitions)}
         self.facts: dict[str, list[Fact]] = {}
         """Facts by case or incident."""
+        self._reads_all = True
+        self._profiles: set[tuple[str, str]] = set()
+        """Name and digest of each profile by which the registrar judged an event."""
 
     @property
     def checkpoints(self) -> tuple[Checkpoint, ...]:
@@ -28,6 +32,10 @@ class Histories:
             Checkpoint(partition=partition, size=chain.number, head=chain.digest)
             for partition, chain in sorted(self._chains.items())
         )
+
+    def is_known_to(self, rules: Rules) -> bool:
+        """Return whether this release knows every event, and *rules* every profile: else the figures would count too little."""
+        return self._reads_all and all(rules.is_installed(name, digest) for name, digest in self._profiles)
 
     def take(self, record: Record, partition: int) -> None:
         """Verify the next record of *partition*, and keep its event; a record that is read twice counts once.
@@ -47,7 +55,10 @@ class Histories:
         registration = found.registration
         if registration.verdict == "registered":
             event = known_event(found.opened())
-            if event is not None:
+            self._profiles.add((registration.policy.name, registration.policy.digest))
+            if event is None:
+                self._reads_all = False
+            else:
                 told = found.told(Audience.parse).recipients
                 fact = Fact.of(event, told, registration.time, registration.number, registration.policy.name)
                 self.facts.setdefault(event.subject, []).append(fact)

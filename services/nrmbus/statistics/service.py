@@ -120,11 +120,14 @@ class Figures:
 
         Raises:
             DeskError: ``inbox_unread`` if letters that the history has did not arrive; ``letters_lost`` if they came before
-                the beginning of this ledger, so that no waiting brings them.
+                the beginning of this ledger, so that no waiting brings them; ``history_unread`` if the history has an
+                event or a profile that this release does not know.
             HistoryFault: the history does not verify.
         """
         async with self._turn:
             await self._read()
+            if not self._histories.is_known_to(self._seat.rules):
+                raise DeskError("history_unread")
             counted, known = self._histories.checkpoints, self._made.get(span.name)
             if known is not None and counted and known[0] == counted:
                 return known[1]

@@ -193,7 +193,12 @@ async def _computed(visit: Visit, span: Span) -> Release | str:
     t = visit.t
     try:
         made = await visit.door.beside[Figures].within(span, PATIENCE_SECONDS)
-    except DeskError:
+    except DeskError as error:
+        if error.code == "history_unread":
+            return t(
+                "A part of the history is newer than this program, or was judged by rules that are not here: the figures "
+                "would be too low. Ask the operator to upgrade this program."
+            )
         return t(
             "Letters that the history names have not arrived here yet. Figures are made when all of them are here."
         )
