@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from auditor.played import Written, first_audited, first_scenario
-from nrmbus.auditor.reports.holders import Holder, held
+from generations import before_type
+from nrmbus.auditor.reports.holders import Holder, HoldersReport, held
 from nrmbus.cli.audit import person_report
 from nrmbus.events.model import Event
 from nrmbus.events.registry import data_type
@@ -116,3 +117,53 @@ def test_agency_that_knew_nothing_of_the_case_owes_no_answer() -> None:
     case.say("vac", "referral.submitted", to=["latecomer"], **said)
 
     assert case.holder("latecomer", case.now).stopped is None
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_p2_an_agency_that_was_told_in_a_form_of_a_later_release_is_in_the_report(language: Language) -> None:
+    """Given referrals that this machine cannot read, then the report names everybody who was told of them, and that more may be missing.
+
+    Given: a story in which agencies know of the case by referrals.
+    When: the report is made on a machine whose release does not know that type yet.
+    Then: it has the same agencies, none of which is said to have no letter or no reading, and begins with how many steps it cannot read.
+    """
+    case = Continued()
+    whole = held(case.found.audited(), case.subject, case.now)
+    referred = [each for _, each in case.steps].count("referral.submitted")
+    with before_type("referral.submitted"):
+        seen = case.found.audited()
+        known = held(seen, case.subject, case.now)
+    words = Words(language, seen.rules.profile.zone)
+    text = person_report.written(known, words, teller="auditor", number=7, made=case.now).text()
+    said = {key: each[language] for key, each in person_report.sentences().items()}
+
+    assert {each.agency: each.received.keys() for each in known.holders} == {
+        each.agency: each.received.keys() for each in whole.holders
+    }
+    assert (whole.unread, known.unread) == (0, referred)
+    assert said["unread"].format(count=referred) in text
+    told = [each for each in known.holders if "referral.submitted" in each.received]
+    assert told
+    for each in told:
+        lines = case_lines(known, each, words)
+        assert not {said["held.nothing"], said["read.nothing"]} & {*lines}
+
+
+def case_lines(report: HoldersReport, holder: Holder, words: Words) -> list[str]:
+    """Return the sentences of *report* about *holder* alone."""
+    made = datetime.fromisoformat("2026-03-02T05:00:00Z")
+    alone = person_report.written(replace(report, holders=(holder,)), words, teller="vac", number=7, made=made)
+    return [line for line, _ in alone.sections[0].lines]
+
+
+def test_p2_a_reading_in_a_form_of_a_later_release_is_not_said_not_to_be() -> None:
+    """Given a reading that this machine cannot read, then the report does not say that nobody at that agency read a letter."""
+    case = Continued()
+    case.say("vac", "access.granted", what="case", purpose="case_work")
+    with before_type("access.granted"):
+        known = held(case.found.audited(), case.subject, case.now)
+    (centre,) = [each for each in known.holders if each.agency == "vac"]
+    words = Words("en", case.found.audited().rules.profile.zone)
+
+    assert known.unread == 1
+    assert person_report.sentences()["read.nothing"]["en"] not in case_lines(known, centre, words)

@@ -18,6 +18,7 @@ from auditor.played import Written, first_audited, first_scenario
 from cli.audit.typed_commands import Commands
 from client.given import served
 from desk.given import TOKEN, desk_of
+from generations import before_type
 from nrmbus.auditor.history.history import Audited, Entry
 from nrmbus.auditor.reports.holders import AccessRecord, Holder, access_records, held
 from nrmbus.auditor.web.users import Users
@@ -102,6 +103,19 @@ class TestReads:
         )  # fmt: skip
         assert (row["parts"], shown["desks"], shown["differences"]) == (["story"], {}, [])
         assert READER in commands.shown("reads", "--case", commands.case[:8])
+
+    def test_p4_a_reading_in_a_form_of_a_later_release_is_counted(self, commands: Commands) -> None:
+        """Given an auditor that is not upgraded yet, when a reading is of a type that it lacks, then the list says that one is missing."""
+        found = story()
+        read_by(found, "special-unit", letter_to("special-unit"))
+        with before_type("access.granted"):
+            commands.seen = found.audited()
+            shown = json.loads(commands.shown("reads", "--case", commands.case, "--json"))
+            of_another = json.loads(commands.shown("reads", "--case", commands.case, "--agency", "fund", "--json"))
+            text = commands.shown("reads", "--case", commands.case)
+
+        assert (shown["registered"], shown["unread"], of_another["unread"]) == ([], 1, 0)
+        assert "1 event of this case cannot be read by the auditor's release" in text
 
     def test_of_one_agency(self, commands: Commands) -> None:
         """Other agencies' readings are left out."""

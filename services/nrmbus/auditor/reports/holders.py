@@ -6,7 +6,7 @@ that of the parts sealed to it, and passes it in as `Written`.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Final, Literal
@@ -18,6 +18,7 @@ from nrmbus.events.access import Access, AccessGranted, AccessPurpose
 from nrmbus.events.consent import ConsentStopConfirmed
 from nrmbus.events.deadline import DeadlineLifted
 from nrmbus.events.model import Event, Part
+from nrmbus.events.registry import versions
 from nrmbus.rules import View, ends_keeping
 from nrmbus.rules.event_context import SHARING
 from nrmbus.wire.names import STATISTICS
@@ -28,6 +29,7 @@ StopState = Literal["missing", "deleted", "must_retain"]
 Written = Mapping[tuple[str, str], Mapping[Part, bool]]
 """For each letter that a desk opened (by source and id of the event), whether anything is written in each part."""
 
+READING: Final = "access.granted"
 STOP: Final = "D-STOP"
 SERVICES: Final = ("timekeeper", STATISTICS)
 """Roles that receive events of every case and hold no person's file."""
@@ -93,6 +95,8 @@ class Holder:
     """The agency's confirmation that it destroyed all data of the case, with the horizon of its backups."""
     owes_erasure_since: datetime | None = None
     """When the agency was told to erase the case, if it has not confirmed yet."""
+    unread: bool = False
+    """True if this release cannot read an event that the agency sent or received: its letters and readings may be missing."""
 
     def has(self, part: Part, *, filled: bool | None) -> None:
         """Note a *part* sealed to the agency, and whether something is written there; None if nobody here knows."""
@@ -113,7 +117,8 @@ class Holder:
 class HoldersReport:
     """Holders report of one case; ``statistics`` says whether the statistics hold coded facts of the case.
 
-    ``over`` is when the retention period ended, or None while the case is kept.
+    ``over`` is when the retention period ended, or None while the case is kept. ``unread`` is the number of events that
+    this release cannot read; their senders and recipients are among the holders.
     """
 
     subject: str
@@ -121,11 +126,20 @@ class HoldersReport:
     holders: tuple[Holder, ...]
     statistics: bool
     over: datetime | None = None
+    unread: int = 0
 
 
 def access_records(entries: Iterable[Entry]) -> list[AccessRecord]:
     """Return the access records among *entries*, in order."""
     return [reading for entry in entries if entry.event and (reading := _reading(entry.event, entry)) is not None]
+
+
+def unread_readings(entries: Iterable[Entry]) -> Iterator[Entry]:
+    """Yield the events among *entries* that may be access records, and that this release cannot read."""
+    for entry in entries:
+        said = entry.said
+        if said is not None and entry.event is None and (said.type == READING or not versions(said.type)):
+            yield entry
 
 
 def _reading(event: Event, entry: Entry) -> AccessRecord | None:
@@ -148,7 +162,7 @@ def held(seen: Audited, subject: str, made: datetime, written: Written | None = 
     holders: dict[str, Holder] = {}
     papers: dict[str, datetime] = {}
     own: dict[str, list[tuple[Part, bool | None]]] = {}
-    coded = False
+    coded, unread = False, 0
 
     def holder(agency: str) -> Holder:
         entry = seen.directory.entries.get(agency)
@@ -158,12 +172,13 @@ def held(seen: Audited, subject: str, made: datetime, written: Written | None = 
     for entry in entries:
         event, fact, at = entry.event, entry.fact, entry.registration.time
         if event is None or fact is None:
+            unread += _unread(seen, entry, holder)
             continue
         papers[event.id] = at
         if not event.data.technical:
             holder(event.source).published.setdefault(event.type, at)
             for agency in fact.recipients:
-                _received(holder(agency), event, at, _basis(seen, event.type, entry.registration.policy.name))
+                _received(holder(agency), event.type, at, _basis(seen, event.type, entry.registration.policy.name))
         if event.sealeddigest is not None and event.data.letter is not None:
             known = (written or {}).get((event.source, event.id), {})
             own.setdefault(event.source, []).extend((part, known.get(part)) for part in event.data.letter.part_names())
@@ -186,7 +201,23 @@ def held(seen: Audited, subject: str, made: datetime, written: Written | None = 
     found = tuple(each for _, each in sorted(holders.items()) if each.role not in SERVICES)
     figures = coded and not confirmed.issuperset(seen.directory.of_role(STATISTICS))
     over = seen.history.over(subject)
-    return HoldersReport(subject, view.child is True, found, figures, over.registration.time if over else None)
+    return HoldersReport(subject, view.child is True, found, figures, over.registration.time if over else None, unread)
+
+
+def _unread(seen: Audited, entry: Entry, holder: Callable[[str], Holder]) -> bool:
+    """Note the sender and the recipients of an event that this release cannot read; return False for a refusal."""
+    if entry.said is None:
+        return False
+    kind, at, source = entry.said.type, entry.registration.time, entry.registration.source
+    told: tuple[str, ...] = ()
+    if not any(each.technical for each in versions(kind).values()):
+        told = entry.audience.recipients
+        holder(source).published.setdefault(kind, at)
+    for agency in told:
+        _received(holder(agency), kind, at, _basis(seen, kind, entry.registration.policy.name))
+    for agency in (source, *told):
+        holder(agency).unread = True
+    return True
 
 
 def _erasures(entries: Iterable[Entry], holder: Callable[[str], Holder]) -> frozenset[str]:
@@ -205,10 +236,10 @@ def _basis(seen: Audited, kind: str, policy: str) -> str:
     return _SOURCES.sub("", row.basis).partition(";")[0].strip(" ,") if row else ""
 
 
-def _received(holder: Holder, event: Event, at: datetime, basis: str) -> None:
+def _received(holder: Holder, kind: str, at: datetime, basis: str) -> None:
     if not holder.received and not holder.published:
         holder.basis, holder.since = basis, at
-    holder.received.setdefault(event.type, at)
+    holder.received.setdefault(kind, at)
 
 
 def _ground(holder: Holder, view: View, papers: Mapping[str, datetime], today: date) -> None:

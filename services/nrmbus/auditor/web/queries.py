@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from nrmbus.auditor.history.history import Audited, Entry
 from nrmbus.auditor.history.selection import Selection, found_event, moment, numbers
-from nrmbus.auditor.reports.holders import AccessRecord, access_records
+from nrmbus.auditor.reports.holders import AccessRecord, access_records, unread_readings
 from nrmbus.auditor.reports.plain import plain
 from nrmbus.auditor.reports.replayed import Case, case_mapping, replayed
 from nrmbus.auditor.reports.what_if import Difference, Judged, differences
@@ -271,6 +271,7 @@ def _reads(entries: list[Entry], agency: str | None, subject: str) -> Steps:
         "case": subject,
         "registered": [_record(each) for each in found],
         "events": {id: {"type": named[id], "number": number[id]} for id in sorted(filter(None, asked_for))},
+        "unread": sum(agency in (None, each.registration.source) for each in unread_readings(entries)),
     }
 
 

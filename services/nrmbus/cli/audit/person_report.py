@@ -202,6 +202,7 @@ def written(of: HoldersReport, words: Words, *, teller: str, number: int | None,
         sentence("intro"),
         sentence("made", agency=names.get(teller, teller), day=words.day(made), number=number),
         sentence("case", case=of.subject),
+        *([sentence("unread", count=of.unread)] if of.unread else []),
         sentence("sealed"),
         *([sentence("child")] if of.child else []),
         *([sentence("statistics")] if of.statistics else []),
@@ -239,7 +240,7 @@ def _about(holder: Holder, words: Words, sentence: Any) -> Iterator[tuple[str, t
     readings = tuple(_readings(holder.readings, words, sentence))
     if readings:
         yield sentence("read"), readings
-    elif holder.role != _AUDITOR:
+    elif holder.role != _AUDITOR and not holder.unread:
         yield sentence("read.nothing"), ()
 
 
@@ -263,7 +264,7 @@ def _letters(holder: Holder, sentence: Any) -> Iterator[tuple[str, tuple[str, ..
         yield sentence("held", parts=_parts(holder.written, sentence)), ()
     if holder.parts:
         yield sentence("held.room", parts=_parts(holder.parts, sentence)), ()
-    elif holder.role != _AUDITOR and not holder.written and holder.erased is None and not deleted:
+    elif holder.role != _AUDITOR and not (holder.written or holder.erased or holder.unread or deleted):
         yield sentence("held.nothing"), ()
 
 

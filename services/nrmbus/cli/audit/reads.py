@@ -61,12 +61,18 @@ def reads(
         answer = question.answered(query)
         _, unregistered = _compared(here, answer["registered"])
     subject, found = answer["case"], answer["registered"]
+    unread = int(answer.get("unread", 0))  # an auditor of an earlier release does not say
     differences = marked(folder, [*not_opened, *unregistered])
     unrecorded = [each for each in left.readings if each.pop("subject") == subject and agency in (None, "auditor")]
     if as_json:
-        typer.echo(json.dumps(mapping(subject, found, here, differences, unrecorded), indent=2))
+        typer.echo(json.dumps(mapping(subject, found, here, differences, unrecorded, unread), indent=2))
     else:
         _print(subject, found, here, differences, answer["events"], agency)
+        if unread:
+            typer.echo(
+                f"{counted(unread, 'event')} of this case cannot be read by the auditor's release: readings may be "
+                "missing here. Upgrade the auditor, then ask again."
+            )
         for reading in unrecorded:
             typer.echo(
                 f"OFF THE RECORD: read at {reading['at']} and not registered ({reading['why']}): auditor, "
@@ -189,6 +195,7 @@ def mapping(
     here: Mapping[str, list[dict[str, Any]]],
     differences: list[dict[str, Any]],
     unrecorded: list[dict[str, Any]],
+    unread: int,
 ) -> dict[str, Any]:
     """Return the readings as one JSON object."""
     return {
@@ -197,6 +204,7 @@ def mapping(
         "desks": dict(here),
         "differences": differences,
         "off_the_record": unrecorded,
+        "unread": unread,
     }
 
 
