@@ -145,7 +145,7 @@ async def ask_for_new_keys(
     coming = Identity.next_at(home, agency) if replaces else present.to_ask_for(home)
     tls = Tls(home)
     # A key that waits is asked for again, as the pairs of `next_at` are: the answer to either request is of use.
-    anew = kind == "lost" and not tls.next_key.exists()
+    anew = kind == "lost" and not certificate.waits(tls)
     csr = certificate.request(tls, anew=anew).decode("ascii") if certified else None
     log = (LogIdentity.next_at(home) if replaces else LogIdentity.at(home)).public if last.log else None
     wanted = _wanted(coming, last.role, last.supervisor, contact or last.contact, csr, log)

@@ -334,6 +334,38 @@ def test_a_damaged_next_key_leaves_the_certificate_over_the_present_one(
     Reach("kafka.example.org:9092", tls).context()
 
 
+def test_a_next_key_that_cannot_be_opened_stops_no_renewal(authority: Authority, folder: BusFolder) -> None:
+    """Given a waiting TLS key whose file is damaged, when the present certificate is due, then it is renewed over the present key."""
+    homes = {who: folder.agency(who).path for who in ("ngo-a", "ngo-b")}
+    tls = Tls(homes["ngo-a"])
+    authority.equip("ngo-a", tls.home)
+    certificate.request(tls, anew=True)
+    tls.next_key.write_bytes(b"")
+
+    assert not certificate.is_due(tls, now())
+    assert certificate.is_due(tls, now() + LIFE)
+    assert over(certificate.request(tls)) == certificate.opened(tls.key).public_key()
+    tls.certificate.unlink()
+    assert Gate(folder).equip(homes) == homes.keys()
+    Reach("kafka.example.org:9092", tls).context()
+
+
+def test_a_next_key_that_cannot_be_opened_is_replaced_when_another_is_asked_for(
+    authority: Authority, folder: BusFolder
+) -> None:
+    """Given a waiting TLS key whose file is damaged, when another key is asked for, then the certificate over that one is stored."""
+    tls = Tls(folder.agency("ngo-a").path)
+    authority.equip("ngo-a", tls.home)
+    certificate.request(tls, anew=True)
+    tls.next_key.write_bytes(b"")
+
+    asked = certificate.request(tls, anew=True)
+
+    assert over(asked) == certificate.opened(tls.next_key).public_key()
+    certificate.keep(tls, authority.issue("ngo-a", asked), authority.brokers_ca)
+    Reach("kafka.example.org:9092", tls).context()
+
+
 def over(asked: bytes) -> object:
     """Return the public key of a request."""
     return x509.load_pem_x509_csr(asked).public_key()

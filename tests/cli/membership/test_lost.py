@@ -69,6 +69,22 @@ def test_keys_asked_for_as_lost_leave_the_connection_until_they_are_certified(
     assert not tls.next_key.exists()
 
 
+def test_lost_asks_for_another_tls_key_where_the_waiting_one_is_damaged(quiet: BusFolder, tmp_path: Path) -> None:
+    """Given a waiting TLS key whose file is damaged, when other keys are requested, then the certificate is requested over another new key."""
+    tls, authority = Tls(home_of(quiet, "ngo-a")), Authority(quiet)
+    authority.equip("ngo-a", tls.home)
+    certificate.request(tls, anew=True)
+    tls.next_key.write_bytes(b"")
+
+    file = tmp_path / "request"
+    agency.lost("ngo-a", file, directory=quiet.path / "entries", data=quiet.path, keys_unprotected=True)
+
+    issued = authority.issue("ngo-a", (Request.read(file).csr or "").encode())
+    certificate.keep(tls, issued, authority.brokers_ca)
+    assert not tls.next_key.exists()
+    Reach("kafka.example.org:9092", tls).context()
+
+
 def test_lost_says_that_it_names_waiting_keys_again(
     quiet: BusFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

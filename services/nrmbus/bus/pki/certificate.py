@@ -26,16 +26,15 @@ def request(tls: Tls, *, anew: bool = False, present: bool = False) -> bytes:
 
     A new key waits beside the present one until `keep` stores a certificate over the new key: the holder still has to reach
     the broker until then, and perhaps nobody answers the request. A later request is over the key that
-    waits, or with *present* over the one in use. The request names nobody: the authority writes the name. The key is sealed
-    as this process holds it (`keyfile.hold`).
+    waits, if that opens, or with *present* over the one in use. The request names nobody: the authority writes the name. The
+    key is sealed as this process holds it (`keyfile.hold`).
 
     Raises:
-        KeysSealed: nothing given opens the key that is there, or its file is damaged, or holds a key of another kind.
+        KeysSealed: nothing given opens the key in use, or its file is damaged, or holds a key of another kind.
     """
     with locked_folder(tls.folder):  # of two who make the key at once, one would name a key that the other has replaced
         _use_next_key(tls)
-        waits = tls.next_key.exists() and not present
-        path = tls.next_key if waits or (anew and tls.key.exists()) else tls.key
+        path = tls.next_key if (not present and waits(tls)) or (anew and tls.key.exists()) else tls.key
         if anew or not path.exists():
             fresh = ec.generate_private_key(ec.SECP256R1())
             keyfile.write(
@@ -102,10 +101,22 @@ def _use_next_key(tls: Tls) -> None:
 
 
 def _is_over_next_key(tls: Tls) -> bool:
-    if not tls.next_key.exists() or ends(tls) is None:
+    waiting = _waiting(tls)
+    if waiting is None or ends(tls) is None:
         return False
-    stored = x509.load_pem_x509_certificate(tls.certificate.read_bytes())
-    return stored.public_key() == opened(tls.next_key).public_key()
+    return x509.load_pem_x509_certificate(tls.certificate.read_bytes()).public_key() == waiting.public_key()
+
+
+def waits(tls: Tls) -> bool:
+    """Return whether a next key waits that can be used."""
+    return _waiting(tls) is not None
+
+
+def _waiting(tls: Tls) -> ec.EllipticCurvePrivateKey | None:
+    # A next key that cannot be opened is nobody's loss: the present one works, and another request makes another.
+    with suppress(KeysSealed):
+        return opened(tls.next_key) if tls.next_key.exists() else None
+    return None
 
 
 def is_due(tls: Tls, at: datetime) -> bool:
