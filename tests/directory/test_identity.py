@@ -1,5 +1,6 @@
 """Private keys of an agency on disk, made on first use."""
 
+import errno
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ import pytest
 
 from nrmbus.bus.private_files import locked_folder
 from nrmbus.directory import Identity, operator
+from nrmbus.wire.keys import keyfile
 from nrmbus.wire.keys.keys import SigningKey
 from patience import until
 
@@ -42,3 +44,28 @@ def test_two_that_make_keys_at_once_have_the_same_keys(tmp_path: Path, monkeypat
     other.join()
 
     assert [kids(each) for each in made] == [kids(Identity.at(tmp_path, "ngo-b"))] * 2
+
+
+def test_waiting_keys_that_were_replaced_leave_their_sealing_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given waiting keys that others have replaced, when they are destroyed, then letters to them open and other keys can wait, also where the first attempt was cut."""
+    own, ended = Identity.at(tmp_path, "ngo-a"), Identity.next_at(tmp_path, "ngo-a")
+
+    waiting = tmp_path / "keys" / "next"
+
+    def is_cut(_path: Path) -> None:
+        raise OSError(errno.EIO, "cut")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(keyfile, "destroy", is_cut)
+        with pytest.raises(OSError, match="cut"):
+            Identity.at(tmp_path, "ngo-a").end_next(tmp_path)
+    assert Identity.kids_in(waiting)["signing"] == ended.signing.kid
+    Identity.at(tmp_path, "ngo-a").end_next(tmp_path)
+
+    assert Identity.kids_in(waiting) == {}
+    left = Identity.at(tmp_path, "ngo-a")
+    assert kids(left) == kids(own)
+    assert left.opening.keys() == {own.sealing.kid, ended.sealing.kid}
+    assert left.kids == own.kids | ended.kids

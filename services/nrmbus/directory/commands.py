@@ -20,13 +20,13 @@ from nrmbus.directory.admission import catch_up, home_of, numbering, read_direct
 from nrmbus.directory.directory import Directory
 from nrmbus.directory.entry import CHANGES_KEYS, Contact, Entry, Kind, LogEntry
 from nrmbus.directory.errors import DirectoryError
-from nrmbus.directory.fold import RUNNING, SERVICES, TWO, Kids
+from nrmbus.directory.fold import RUNNING, SERVICES, TWO
 from nrmbus.directory.heads import utc_time
+from nrmbus.directory.keys import verify_key
 from nrmbus.directory.operator import NEXT, Admitter, Identity, LogIdentity, Operator, operator_key
 from nrmbus.directory.reader import DirectoryReader
 from nrmbus.directory.renewal import MOST
 from nrmbus.directory.requests import Disposal, Request, believe, digest, disposed, disposed_cases
-from nrmbus.wire import base64
 from nrmbus.wire.ids import is_agency
 from nrmbus.wire.keys import files
 from nrmbus.wire.keys.keys import SigningKey
@@ -123,25 +123,33 @@ async def ask_for_new_keys(
 ) -> Request:
     """Return the request of an agency for other keys: ``rotated``, or ``lost`` if the old keys are gone or stolen.
 
-    The auditor's come with other keys of her logs (decision 0085). *certified*: another certificate is asked for with them.
-    *known*: the directory, where nothing here can read it.
+    A request for lost keys names no key that the directory ever named. The auditor's come with other keys of her logs
+    (decision 0085). *certified*: another certificate is asked for with them. *known*: the directory, where nothing here can
+    read it.
 
     Raises:
-        DirectoryError: ``agency_unknown``; ``previous_key_missing`` where a rotation lacks the present key.
+        DirectoryError: ``agency_unknown``; ``previous_key_missing`` where a rotation lacks the present key; ``keys_pending``
+            where the keys of an earlier request are here, and the directory has them from a later time on.
     """
     home = home_of(folder, agency)
     directory = known or await read_as(folder, home)
     last = directory.entries.get(agency)
     if last is None:
         raise DirectoryError("agency_unknown")
-    now, present = await time_of(folder, folder.reach(home)), Identity.at(home, agency)
+    now = await time_of(folder, folder.reach(home))
+    present = with_keys_that_hold(home, agency, directory, now)
     # Use the key that holds now: an agency that objects to the newest entry still has the earlier key.
     holds = directory.signing_kid(agency, now) or directory.kids(last).signing
     has_present = holds == present.signing.kid
     if not has_present and kind == "rotated":
         raise DirectoryError("previous_key_missing")
-    # Where a key of before lies here, others take its place: whoever has a copy of the folder has that one, too.
-    replaces = has_present or _lies_here(home, present, directory.kids(last))
+    named, waiting = directory.roll.used.keys(), Identity.kids_in(home / "keys" / NEXT)
+    if kind == "lost" and _is_pending(directory, agency, now, [waiting.get("signing"), present.signing.kid]):
+        raise DirectoryError("keys_pending")
+    if not named.isdisjoint(waiting.values()) and not _is_pending(directory, agency, now, [waiting.get("signing")]):
+        present.end_next(home)
+    # Where a named key lies here, others take its place: whoever has a copy of the folder has that one, too.
+    replaces = has_present or not named.isdisjoint(_kids_of(home, present, has_log=last.log is not None))
     coming = Identity.next_at(home, agency) if replaces else present.to_ask_for(home)
     tls = Tls(home)
     # A key that waits is asked for again, as the pairs of `next_at` are: the answer to either request is of use.
@@ -155,29 +163,38 @@ async def ask_for_new_keys(
     return Request(entry=joining.asked_by(entry, [*_proving(coming), *old]), csr=csr)
 
 
-def waiting_in(home: Path) -> tuple[Path, ...]:
-    """Return the folders in *home* where keys of an earlier request wait: `ask_for_new_keys` names those again."""
-    return tuple(each.parent for each in (home / "keys" / NEXT / "signing.seed", Tls(home).next_key) if each.exists())
+def with_keys_that_hold(home: Path, agency: str, directory: Directory, at: datetime) -> Identity:
+    """Return the keys of *agency* in *home*; the next ones take their place first, if *directory* says that those hold at *at*."""
+    present, holds = Identity.at(home, agency), directory.signing_kid(agency, at)
+    if holds is None or holds != Identity.kids_in(home / "keys" / NEXT).get("signing"):
+        return present
+    present.promote(home)
+    return Identity.at(home, agency)
 
 
-def named_again(home: Path, request: Request, waiting: Iterable[Path]) -> tuple[Path, ...]:
-    """Return those folders of *waiting*, as they were before *request* was made, whose keys it names."""
-    # Keys that the directory names already lie in the same folder until `check`: letters are sealed to them, so they stay.
-    agency, signing = request.entry.agency, request.entry.signing
-    return tuple(
-        each
-        for each in waiting
-        if each == Tls(home).next_key.parent or base64.encode(Identity.next_at(home, agency).signing.public) == signing
-    )
+def _is_pending(directory: Directory, agency: str, at: datetime, kids: Collection[str | None]) -> bool:
+    """Return whether one of the signing keys *kids* is entered for *agency*, and holds only after *at*."""
+    return any(each.since > at and each.kids.signing in kids for each in directory.roll.agencies[agency].undisputed)
 
 
-def _lies_here(home: Path, present: Identity, before: Kids) -> bool:
-    """Return whether *home* has a key of the entry *before* other than its signing key, which is gone."""
-    return (
-        present.sealing.kid == before.sealing
-        or present.witness.kid == before.witness
-        or (before.log is not None and LogIdentity.at(home).signing.kid == before.log)
-    )
+def _kids_of(home: Path, identity: Identity, *, has_log: bool) -> frozenset[str]:
+    """Return the kids of the pairs in *home* that a request with *identity* names; *has_log*: those of the auditor's logs too."""
+    kids = {identity.signing.kid, identity.sealing.kid, identity.witness.kid}
+    return frozenset(kids | ({LogIdentity.at(home).signing.kid} if has_log else set()))
+
+
+def waiting_in(home: Path) -> Mapping[Path, str | None]:
+    """Return the folders in *home* where keys of an earlier request wait, with the kid of the signing key; None for a TLS key."""
+    tls, folders = Tls(home), (home / "keys" / NEXT,)
+    pairs = {each: kids["signing"] for each in folders if "signing" in (kids := Identity.kids_in(each))}
+    return {**pairs, **({tls.next_key.parent: None} if certificate.waits(tls) else {})}
+
+
+def named_again(request: Request, waiting: Mapping[Path, str | None]) -> tuple[Path, ...]:
+    """Return the folders of *waiting*, as they were before *request* was made, whose keys it names: a TLS key always."""
+    # Keys that the directory has may have waited there, too. Letters are sealed to those, so nobody is told to move them.
+    signing = verify_key(request.entry.signing).kid
+    return tuple(folder for folder, kid in waiting.items() if kid in (None, signing))
 
 
 def _wanted(

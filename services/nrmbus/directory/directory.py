@@ -149,6 +149,9 @@ class Directory:
             raise DirectoryError("other_bus")
         if code := self.roll.refuses_request(entry, keys.kids, asked):
             raise DirectoryError(code)
+        # Whoever took the agency's keys may have any that it ever had. An entry of before this rule is believed all the same.
+        if entry.kind == "lost" and any(kid in self.roll.used for _, kid in keys.kids.named()):
+            raise DirectoryError("key_replaced")
 
     def check_admitting(self, entry: Entry) -> int:
         """Return how many admitters have signed the admission so far, each counted once.

@@ -143,6 +143,31 @@ class Identity:
             if coming.exists():
                 coming.rename(keys / f"{purpose}.seed")
 
+    @staticmethod
+    def kids_in(keys: Path) -> Mapping[str, str]:
+        """Return the kids of the pairs in the folder *keys* by purpose; makes none.
+
+        Raises:
+            KeysSealed: a key cannot be opened.
+        """
+        found = {purpose: keys / f"{purpose}.seed" for purpose in ("signing", "sealing", "witness")}
+        seeds = {purpose: _read(path) for purpose, path in found.items() if path.exists()}
+        return {
+            purpose: (SealingKey if purpose == "sealing" else SigningKey).from_seed(seed).kid
+            for purpose, seed in seeds.items()
+        }
+
+    def end_next(self, home: Path) -> None:
+        """Destroy the next pairs of *home*, which never take the place of these. Their sealing key is kept, for letters under way."""
+        keys, sealing = home / "keys" / NEXT, self.kids_in(home / "keys" / NEXT).get("sealing")
+        _note_made(home, self.kids)
+        if sealing is not None:
+            keyfile.set_aside(keys / "sealing.seed", _past(home, sealing))
+            (keys / "sealing.seed").unlink()
+        for purpose in ("witness", *OF_LOGS, "signing"):  # cut before the last, all is done the next time
+            if (keys / f"{purpose}.seed").exists():
+                keyfile.destroy(keys / f"{purpose}.seed")
+
     def succeeded(self, home: Path, at: datetime | None = None) -> Self:
         """Return these keys with another sealing key, made now; the old key is kept as a replaced one.
 

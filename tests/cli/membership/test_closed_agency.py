@@ -1,6 +1,7 @@
 """`nrmbus agency` at a closed broker: clients with access, their certificates, and the end of both."""
 
 import asyncio
+import shutil
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -30,7 +31,7 @@ from patience import until
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
-US, GONE, DEAD, OUT = "ngo-a", "ngo-g", "ngo-d", "ngo-o"
+US, GONE, DEAD, OLD, OUT = "ngo-a", "ngo-g", "ngo-d", "ngo-r", "ngo-o"
 A, B = "admitter-a", "admitter-b"
 
 
@@ -43,7 +44,9 @@ def _bus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BusFolder]:
     kafka.fetch()
     kafka.start()
     try:
-        asyncio.run(admit(folder, {each: Newcomer("ngo_outreach") for each in (US, GONE, DEAD, OUT)}, BEFORE_ANY_TICK))
+        asyncio.run(
+            admit(folder, {each: Newcomer("ngo_outreach") for each in (US, GONE, DEAD, OLD, OUT)}, BEFORE_ANY_TICK)
+        )
         yield folder
     finally:
         kafka.stop()
@@ -63,9 +66,15 @@ def machine(bus: BusFolder, home: Path) -> BusFolder:
     return folder
 
 
-def others_keys(bus: BusFolder, home: Path, who: str = US) -> tuple[BusFolder, Request]:
-    """Ask for foreign keys in an agency's name, signed by two admitters who believe that the old keys are lost."""
+def others_keys(bus: BusFolder, home: Path, who: str = US, *, has_earlier: bool = False) -> tuple[BusFolder, Request]:
+    """Ask for foreign keys in an agency's name, signed by two admitters who believe that the old keys are lost.
+
+    *has_earlier*: the machine has the agency's keys but for the signing key, so that the directory knows some of them.
+    """
     here, known, file = machine(bus, home), home / "directory", home / "file"
+    if has_earlier:
+        shutil.copytree(bus.agency(who).path / "keys", here.agency(who).path / "keys")
+        (here.agency(who).path / "keys" / "signing.seed").unlink()
     agency.list_(known, data=bus.path)
     agency.lost(who, file, directory=known, data=here.path, keys_unprotected=True)
     return here, entered(bus, file)
@@ -172,13 +181,16 @@ def test_when_they_hold_every_certificate_before_them_ends(bus: BusFolder, tmp_p
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("has_earlier", [False, True])
 def test_an_agency_whose_disk_is_gone_comes_back(
-    bus: BusFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bus: BusFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, has_earlier: bool
 ) -> None:
     """After a suspension, a new machine asks by files, as deploy/RUNBOOK.md says.
 
-    The machine has access once its keys hold and the agency may speak again.
+    The machine has access once its keys hold and the agency may speak again. The same goes for a machine with earlier keys
+    of the agency, as from a backup.
     """
+    who = OLD if has_earlier else DEAD
     monkeypatch.chdir(tmp_path)
     for where, name, seconds in (
         (fold, "WITHOUT_OLD_KEY", 2),
@@ -187,32 +199,33 @@ def test_an_agency_whose_disk_is_gone_comes_back(
     ):
         monkeypatch.setattr(where, name, timedelta(seconds=seconds))
     there: dict[str, Any] = {"data": bus.path, "keys_unprotected": True}
-    assert is_served(bus, DEAD)
-    agency.suspend(DEAD, name=A, **there)
-    agency.admit(Path(f"{DEAD}.request.json"), B, **there)
-    assert not is_served(bus, DEAD)
+    assert is_served(bus, who)
+    agency.suspend(who, name=A, **there)
+    agency.admit(Path(f"{who}.request.json"), B, **there)
+    assert not is_served(bus, who)
 
     with pytest.raises(
-        BusError, match=r"nrmbus agency list --signed FILE; then nrmbus agency lost ngo-d --directory FILE"
+        BusError, match=r"nrmbus agency list --signed FILE; then nrmbus agency lost ngo-. --directory FILE"
     ):
-        agency.lost(DEAD, data=machine(bus, tmp_path / "before").path, keys_unprotected=True)
-    new, asked = others_keys(bus, tmp_path / "new", DEAD)
+        agency.lost(who, data=machine(bus, tmp_path / "before").path, keys_unprotected=True)
+    new, asked = others_keys(bus, tmp_path / "new", who, has_earlier=has_earlier)
     here: dict[str, Any] = {"data": new.path, "keys_unprotected": True}
     until_over(asked.entry.valid_from)
 
-    agency.renew(DEAD, **here)
+    agency.list_(tmp_path / "known", data=bus.path)
+    agency.renew(who, directory=tmp_path / "known", **here)
     with pytest.raises(BusError, match=r"is suspended: .* after nrmbus agency resume"):
-        agency.renew(DEAD, Path(f"{DEAD}.renewal.json"), **there)
-    agency.resume(DEAD, name=A, **there)
-    agency.admit(Path(f"{DEAD}.request.json"), B, **there)
+        agency.renew(who, Path(f"{who}.renewal.json"), **there)
+    agency.resume(who, name=A, **there)
+    agency.admit(Path(f"{who}.request.json"), B, **there)
     for place in (there, here):
-        agency.renew(DEAD, Path(f"{DEAD}.renewal.json"), **place)
-    agency.check(DEAD, **here)
-    agency.admit(Path(f"{DEAD}.request.json"), **there)
-    agency.check(DEAD, **here)
+        agency.renew(who, Path(f"{who}.renewal.json"), **place)
+    agency.check(who, **here)
+    agency.admit(Path(f"{who}.request.json"), **there)
+    agency.check(who, **here)
 
-    assert new.agency(DEAD).agency_json.exists()
-    assert (is_served(new, DEAD), is_served(bus, DEAD)) == (True, False)
-    sealed_to = asyncio.run(read_directory(bus)).seal_to(DEAD, utc_time())
+    assert new.agency(who).agency_json.exists()
+    assert (is_served(new, who), is_served(bus, who)) == (True, False)
+    sealed_to = asyncio.run(read_directory(bus)).seal_to(who, utc_time())
     assert sealed_to is not None
-    assert sealed_to.kid == Identity.at(new.agency(DEAD).path, DEAD).sealing.kid
+    assert sealed_to.kid == Identity.at(new.agency(who).path, who).sealing.kid

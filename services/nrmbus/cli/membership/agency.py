@@ -164,7 +164,7 @@ def lost(
     dead), they are valid four days after the first admitter signs, so that the owner of the old key has 72 hours to
     object. After a theft, and until the new keys are valid, block the old keys with nrmbus agency suspend. All
     certificates of the agency end when the new keys become valid. If keys of an earlier request wait in the agency's
-    folder, the request names those again: the output says how to have others.
+    folder and the directory does not have them, the request names those again: the output says how to have others.
     """
     folder = context.unlocked()
     if directory is None and folder.is_joined and not Tls(home_of(folder, agency)).certificate.exists():
@@ -177,7 +177,7 @@ def lost(
         waiting = commands.waiting_in(home)
         asked = asyncio.run(ask_for_new_keys(folder, agency, "lost", timedelta(), known=known))
         _written(asked, out)
-        again = commands.named_again(home, asked, waiting)
+        again = commands.named_again(asked, waiting)
     typer.echo(
         "The new keys are valid as soon as two admitters have signed."
         if commands.is_vouched(asked)
@@ -257,16 +257,17 @@ def renew(
     agency: Agency,
     file: Annotated[Path | None, typer.Argument(help="The file of the renewal, from the second step on.")] = None,
     *,
+    directory: Known = None,
     context: KeysContext,
 ) -> None:
     """Get a new certificate by file, for an agency whose certificate has expired; otherwise desks renew automatically.
 
     Run it three times: the agency writes the file, the operator issues the certificate into it, the agency stores
-    the certificate.
+    the certificate. If new keys wait in the agency's folder and are valid by now, the first step needs --directory.
     """
     folder = context.unlocked()
     with sentences():
-        typer.echo(renewed(folder, agency, file))
+        typer.echo(renewed(folder, agency, file, directory))
 
 
 @app.register(example="nrmbus agency retire ngo-a --cases cases.yaml")

@@ -10,27 +10,42 @@ from nrmbus.bus.kafka.gate import Gate
 from nrmbus.bus.pki.authority import OPERATOR
 from nrmbus.cli.counted import counted
 from nrmbus.directory import DirectoryError, renewal
-from nrmbus.directory.admission import catch_up, read_directory
-from nrmbus.directory.commands import is_operator, sign_head
+from nrmbus.directory.admission import catch_up, home_of, read_directory
+from nrmbus.directory.commands import is_operator, read_file, sign_head, with_keys_that_hold
+from nrmbus.directory.heads import utc_time
+from nrmbus.directory.operator import NEXT, Identity
 from nrmbus.directory.operator_inbox import answer
 
 
-def renewed(folder: BusFolder, agency: str, file: Path | None) -> str:
+def renewed(folder: BusFolder, agency: str, file: Path | None, known: Path | None = None) -> str:
     """Do the next step with *file*: request, issue or store; return a sentence about it.
+
+    Keys that wait in the agency's folder sign the request if they hold by the directory in the file *known*: without a
+    certificate, `nrmbus agency check` cannot see that they do.
 
     Raises:
         BusError: the file to be written has a certificate that is not stored yet, or is no renewal.
-        DirectoryError, NotCertified: the file is not in order.
+        DirectoryError, NotCertified: a file is not in order.
+        OSError: the file *known* cannot be read.
     """
     if file is None:
-        path, asked = Path(f"{agency}.renewal.json"), renewal.ask(folder, agency)
+        path, home, more = Path(f"{agency}.renewal.json"), home_of(folder, agency), ""
+        waiting = home / "keys" / NEXT
+        if Identity.kids_in(waiting) and known is not None:
+            with_keys_that_hold(home, agency, read_file(folder, known), utc_time())
+        elif Identity.kids_in(waiting):
+            more = (
+                f"\nNew keys wait in {waiting}. If they are valid by now, the operator refuses {path}: run the "
+                "command again with --directory FILE, which nrmbus agency list --signed FILE wrote on another machine."
+            )
+        asked = renewal.ask(folder, agency)
         if path.exists() and not _is_done(folder, agency, path):
             raise BusError(
                 f"{path} is there already, and may have the next certificate of {agency}: nrmbus agency renew {agency} {path} "
                 "stores the certificate. Otherwise move the file."
             )
         asked.write(path)
-        return f"{path} goes to the operator: nrmbus agency renew {agency} {path}"
+        return f"{path} goes to the operator: nrmbus agency renew {agency} {path}{more}"
     found, back = renewal.Renewal.read(file), f"{file} goes back to the agency: nrmbus agency renew {agency} {file}"
     if found.certificate is not None and is_operator(folder) and agency not in folder.agencies():
         return f"It has its certificate already: {back}"
