@@ -184,8 +184,9 @@ def _kids_of(home: Path, identity: Identity, *, has_log: bool) -> frozenset[str]
 
 
 def waiting_in(home: Path) -> Mapping[Path, str | None]:
-    """Return the folders in *home* where keys of an earlier request wait, with the kid of the signing key; None for a TLS key."""
-    tls, folders = Tls(home), (home / "keys" / NEXT,)
+    """Return the folders in *home* where keys of an earlier request may be, with the kid of the signing key; None for a TLS key."""
+    # In a folder that was lost whole, the keys of the first request are in place of the ones in use.
+    tls, folders = Tls(home), (home / "keys", home / "keys" / NEXT)
     pairs = {each: kids["signing"] for each in folders if "signing" in (kids := Identity.kids_in(each))}
     return {**pairs, **({tls.next_key.parent: None} if certificate.waits(tls) else {})}
 

@@ -127,6 +127,29 @@ def test_lost_says_that_it_names_waiting_keys_again(
     assert base64.encode(Identity.next_at(home, "ngo-a").signing.public) == first.entry.signing
 
 
+def test_lost_says_that_it_names_the_keys_of_a_new_machine_again(
+    quiet: BusFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Given a machine without the agency's keys and a request that was never answered, when others are requested, then the command says that it names those again, and which to move away."""
+    home = home_of(quiet, "ngo-a")
+    shutil.rmtree(home)
+
+    def lost(name: str) -> tuple[Request, bool]:
+        file = tmp_path / name
+        agency.lost("ngo-a", file, directory=quiet.path / "entries", data=quiet.path, keys_unprotected=True)
+        return Request.read(file), f"move {home / 'keys'} to another place" in capsys.readouterr().out
+
+    first, said_first = lost("first")
+    again, said_again = lost("again")
+    assert (again.entry.signing, again.entry.sealing) == (first.entry.signing, first.entry.sealing)
+    assert (said_first, said_again) == (False, True)
+
+    (home / "keys").rename(tmp_path / "moved")
+    other, _ = lost("other")
+    for purpose in ("signing", "sealing", "witness"):
+        assert getattr(other.entry, purpose) != getattr(first.entry, purpose), purpose
+
+
 def asked(bus: BusFolder, kind: Kind = "lost") -> Request:
     """Return ngo-a's request for other keys, as its command makes it."""
     known = read_file(bus, bus.path / "entries")
