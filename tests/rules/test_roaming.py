@@ -118,6 +118,19 @@ def mistold(b: Roaming, before: View, statuses: Mapping[str, str | None]) -> Ite
             yield f"{agency} shows {shown} after {event.type}, and it is {b.view.status}"
 
 
+def beyond(b: Roaming, before: View, seen: Mapping[str, View]) -> Iterator[str]:
+    """Yield each reader of the newest letter to whom its sender's desk would not seal, though the Rules let it read."""
+    fact = b.facts[-1]
+    event = fact.event
+    if event.sealeddigest is None:
+        return
+    own = seen.get(event.source, b.rules.start(b.subject))
+    for part, readers in b.rules.audience(before, event, fact.policy, fact.registered).opens.items():
+        for reader in readers:
+            if not b.rules.could_open(own, event, part, reader):
+                yield f"{event.source} would not seal {part} of {event.type} to {reader}"
+
+
 def told(seed: int, steps: int) -> Roaming:
     """Let the case of that *seed* go on; whatever should not be fails with the seed and the story."""
     b = Roaming(seed)
@@ -126,12 +139,14 @@ def told(seed: int, steps: int) -> Roaming:
     found: list[str] = []
     for _ in range(steps):
         before, count = b.view, len(b.facts)
-        statuses = {agency: seen.view.status for agency, seen in b.seen.items()}
+        views = {agency: seen.view for agency, seen in b.seen.items()}
+        statuses = {agency: view.status for agency, view in views.items()}
         b.step()
         b.departed |= set(b.view.left)
         found += differing(b)
         if len(b.facts) == count + 1:
             found += mistold(b, before, statuses)
+            found += beyond(b, before, views)
         assert not found, (seed, found, b.story())
     assert not broken(w), (seed, broken(w), b.story())
     if not (b.view.erasure.terminated or b.view.erasure.due or b.view.over):
@@ -196,6 +211,13 @@ def test_a_status_that_a_desk_shows_wrongly_is_found() -> None:
     assert list(mistold(b, before, {unit: before.status})) == [
         f"{unit} shows SUSPECTED after referral.submitted, and it is REFERRED"
     ]
+
+
+def test_a_reader_whom_no_desk_would_seal_to_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bound that forgets a role stops letters to agencies that may read them."""
+    monkeypatch.setattr(Rules, "could_open", lambda *_: False)
+    with pytest.raises(AssertionError, match="would not seal"):
+        told(1, STEPS)
 
 
 # What the long runs found

@@ -244,7 +244,8 @@ class Rules:
 
     def could_open(self, view: View, event: Event, part: Part, agency: str) -> bool:
         """Return whether *agency* could open *part* of the letter of *event* in any history, whatever *view* lacks."""
-        return could_open(self._context(view, event), agency, part)
+        profiles = [self._of(each.name).tables for each in self.profiles]
+        return could_open(self._context(view, event), agency, part, profiles)
 
     def keeps_shut(self, view: View, event: Event, agency: str, now: datetime | None = None) -> bool:
         """Return whether *agency* must leave the letter of *event* closed *now*, since by *view* the person refuses it (C8).

@@ -249,6 +249,22 @@ async def test_a_changed_audience_is_sealed_again_by_itself_before_anything_else
         )
 
 
+@pytest.mark.parametrize("reader", ["fund", "court", "statistics", "police-x"])
+async def test_p2_an_itinerary_is_sealed_to_nobody_that_neither_holds_the_case_nor_helps(
+    reader: str, tmp_path: Path
+) -> None:
+    """A rogue registrar names a role that may never learn where the person will be: nothing is sealed, and a person looks."""
+    async with desk_of("iom", tmp_path) as given:
+        sent = await given.said(type="return.travel_arranged", data={"days": 14}, sealed={"itinerary": CANARY})
+        seal_to = {"place": (reader,), "story": ()}
+        await given.hear(given.registrar.refuse(sent, "audience_changed", rule="W9", seal_to=seal_to))
+
+        assert await given.out() == []
+        last = (await given.rows("outbox"))[-1]
+        assert (last.verdict, last.code, last.letter) == ("failed", "audience_not_allowed", None)
+        assert [row.kind for row in await given.rows("tasks")] == ["not_sent"]
+
+
 async def test_an_audience_that_never_settles_is_left_to_a_person(tmp_path: Path) -> None:
     """After a few tries the row stays refused, with the answer; the desk does not seal again for ever."""
     async with desk_of("ngo-a", tmp_path) as given:
