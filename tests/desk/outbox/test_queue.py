@@ -249,6 +249,27 @@ async def test_a_changed_audience_is_sealed_again_by_itself_before_anything_else
         )
 
 
+@pytest.mark.parametrize(
+    ("story", "named"),
+    [(("special-unit",), [["special-unit"]]), ((), [])],
+    ids=["a reader that this desk did not expect", "no other reader"],
+)
+async def test_p2_a_person_looks_at_readers_that_the_registrar_adds(
+    story: tuple[str, ...], named: list[list[str]], tmp_path: Path
+) -> None:
+    """The desk seals to an agency that may read by the Rules, and a task names those of which its own view knew nothing."""
+    async with desk_of("ngo-a", tmp_path) as given:
+        await given.ask(**signal_())
+        (sent,) = await given.out()
+        seal_to = {"coded": ("special-unit", "statistics"), "story": story}
+        await given.hear(given.registrar.refuse(sent, "audience_changed", rule="W9", seal_to=seal_to))
+        (again,) = await given.out()
+
+        tasks = [json.loads(row.about) for row in await given.rows("tasks") if row.event == decode(again).id]
+        assert [each["agencies"] for each in tasks] == named
+        assert all(each["sentence"].startswith("The registrar named these agencies") for each in tasks)
+
+
 @pytest.mark.parametrize("reader", ["fund", "court", "statistics", "police-x"])
 async def test_p2_an_itinerary_is_sealed_to_nobody_that_neither_holds_the_case_nor_helps(
     reader: str, tmp_path: Path

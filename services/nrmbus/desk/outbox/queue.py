@@ -45,6 +45,13 @@ NOT_SEALED: Final = "not_sealed"
 
 _NOT_SEALED: Final = "The letter was sealed to none of these agencies, which are suspended or have no current key: tell them another way."
 
+SEALED_TO_MORE: Final = "sealed_to_more"
+"""Kind of the task to look at readers that the registrar named and this desk's own view did not have."""
+
+_SEALED_TO_MORE: Final = (
+    "The registrar named these agencies as further readers of the letter: see whether they should have it."
+)
+
 _OPTIONAL: Final = (
     "approver", "legalbasis", "consent", "referral", "incident", "causationid", "correlationid", "expectedversion",
 )  # fmt: skip
@@ -231,15 +238,22 @@ def _seal(seat: Seat, cases: Cases, tx: Connection, row: Row[Any]) -> Sealed | R
         each for part in parts if parts[part] for each in audience.opens.get(part, ()) if seat.is_shut_out(each)
     }
     if left_out:
-        _not_sealed(seat, tx, row, sorted(left_out))
+        _look_at_readers(seat, tx, row, NOT_SEALED, left_out, "key_not_current", _NOT_SEALED)
+    of_both = [
+        (letters.readers_of(seat, part, opens), letters.readers_of(seat, part, audience.opens)) for part in opens
+    ]
+    if more := {each for sealed, expected in of_both for each in sealed if each not in expected}:
+        _look_at_readers(seat, tx, row, SEALED_TO_MORE, more, RESEALED, _SEALED_TO_MORE)
     record = with_letter(encode(_event(seat, row, clear, sequence, digest, policy), seat.identity.signing), container)
     return Sealed(record, container, sequence, audience.recipients)
 
 
-def _not_sealed(seat: Seat, tx: Connection, row: Row[Any], agencies: list[str]) -> None:
-    """Open a task with the agencies that the letter of *row* does not reach, although the Rules permit this."""
-    about = {"type": row.type, "code": "key_not_current", "agencies": agencies, "sentence": _NOT_SEALED}
-    open_task(tx, opened=seat.stamp(), subject=row.subject, event_id=row.id, kind=NOT_SEALED, about=json.dumps(about))
+def _look_at_readers(
+    seat: Seat, tx: Connection, row: Row[Any], kind: str, agencies: Iterable[str], code: str, sentence: str
+) -> None:
+    """Open a task about *agencies* that the letter of *row* does or does not reach, otherwise than this desk's view has it."""
+    about = {"type": row.type, "code": code, "agencies": sorted(agencies), "sentence": sentence}
+    open_task(tx, opened=seat.stamp(), subject=row.subject, event_id=row.id, kind=kind, about=json.dumps(about))
 
 
 def _beyond(seat: Seat, view: View, event: Event, opens: Mapping[Part, Iterable[str]]) -> bool:

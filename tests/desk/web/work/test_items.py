@@ -412,6 +412,17 @@ def test_a_task_that_the_referral_shows_already_is_no_row_of_its_own() -> None:
     assert what_of(Words("en", BAKU), told) == "Case closed", "the list is called To read, so its rows are not"
 
 
+def test_a_task_about_the_readers_of_a_letter_names_them() -> None:
+    """The letter is this agency's own, so its row names who can read it, or could not get it."""
+    case = made(stories.referred)
+    task = Task(5, "sealed_to_more", case.now, "referral.submitted", "ngo-a", readers=("vac",))
+
+    (shown,) = (each for each in items_of("ngo-a", facts(case, "ngo-a", (task,)), MINUTES, yes) if each.about == "task")
+
+    assert shown.agencies == ("vac",)
+    assert what_of(Words("en", BAKU), shown) == "More agencies can read your letter: Referral submitted"
+
+
 def test_a_task_to_refer_again_is_over_with_the_next_referral_and_with_the_case() -> None:
     """Nobody has to mark as done what has been done: the person was referred again, or the case is closed."""
     case = made(stories.referred)

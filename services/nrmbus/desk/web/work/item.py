@@ -42,6 +42,8 @@ class Task:
     source: str = ""
     ref: str | None = None
     alternatives: tuple[str, ...] = ()
+    readers: tuple[str, ...] = ()
+    """Agencies that a letter of this agency did not reach, or reached beside those that it expected."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -486,7 +486,7 @@ class _Case:
             said = {"alternatives": task.alternatives} if task.alternatives else NOTHING
             yield self.item(
                 "ours", "task", task.event_type, ref=task.ref, code=task.kind, since=task.opened, task=task.id,
-                agencies=(task.source,) if task.source else (), state="to_do", said=said,
+                agencies=task.readers or ((task.source,) if task.source else ()), state="to_do", said=said,
             )  # fmt: skip
 
     def _is_overtaken(self, task: Task) -> bool:

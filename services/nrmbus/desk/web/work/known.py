@@ -295,6 +295,7 @@ def _task(row: Row[Any]) -> Task:
     return Task(
         row.id, row.kind, _at(row.opened), event_type=row.type or about.get("type") or "", source=row.source or "",
         ref=about.get("referral") or row.referral, alternatives=tuple(about.get("alternatives") or ()),
+        readers=tuple(about.get("agencies") or ()),
     )  # fmt: skip
 
 
