@@ -15,7 +15,7 @@ from nrmbus.rules.calendar import FIRST, lasting, later
 from nrmbus.rules.clocks import late
 from nrmbus.rules.due_times import due_of, length_of
 from nrmbus.rules.duties import changing
-from nrmbus.rules.emergency import refused_by_person
+from nrmbus.rules.emergency import answer_due, refused_by_person
 from nrmbus.rules.event_context import shut_out
 from nrmbus.rules.records import Referral, Running
 from nrmbus.rules.retention import kept
@@ -189,8 +189,7 @@ def _ends_of_keeping(tables: Tables, view: View) -> Iterator[Due]:
 def _reseals(tables: Tables, view: View) -> Iterator[Due]:
     """Yield the sealing for each emergency: after the minutes for objecting, or at once; none if the person refuses the asker, the asker is shut out by then, or has no part any more."""
     for each in view.emergencies.values():
-        wait = lasting(minutes=0 if each.at_once else tables.profile.emergency.object_minutes)
-        at = later(each.mark.registered, wait)
+        at = answer_due(tables, each)
         asker, day = each.mark.source, tables.calendar.day(at)
         is_barred = refused_by_person(view, asker, day) or shut_out(view, asker, day) is not None
         if each.state != "asked" or each.holder is None or is_barred or not view.on_case(asker):

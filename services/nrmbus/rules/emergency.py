@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import date, datetime
 
 from nrmbus.events.model import Part
-from nrmbus.rules.calendar import lasting
+from nrmbus.rules.calendar import lasting, later
 from nrmbus.rules.event_context import EventContext, value
 from nrmbus.rules.records import Emergency
 from nrmbus.rules.tables import Tables
@@ -16,6 +16,11 @@ from nrmbus.rules.view import View
 ASKED = "access.break_glass"
 OBJECTED = "access.break_glass_objected"
 RESEALED = "access.resealed"
+OF_THE_REQUEST = frozenset({"G-01", "G-20", "G-71", "G-72"})
+"""Rules that a holder can hold against a request itself: role, two members of staff, the person's word, and the known requests of the month.
+
+The others ask for the whole history: whether the asker has a part in the case, and who else could be told.
+"""
 
 
 def parts_needed(context: EventContext) -> tuple[Part, ...]:
@@ -28,6 +33,12 @@ def parts_needed(context: EventContext) -> tuple[Part, ...]:
 def at_once(context: EventContext) -> bool:
     """Return whether the danger is too urgent to wait for an objection."""
     return value(context.event, "reason") in context.tables.profile.emergency.at_once
+
+
+def answer_due(tables: Tables, emergency: Emergency) -> datetime:
+    """Return when *emergency* is to be answered: after the minutes for objecting, or at once."""
+    wait = lasting(minutes=0 if emergency.at_once else tables.profile.emergency.object_minutes)
+    return later(emergency.mark.registered, wait)
 
 
 def is_too_late(tables: Tables, emergency: Emergency, now: datetime) -> bool:

@@ -15,10 +15,10 @@ from nrmbus.rules.audience import Audience, audience_of
 from nrmbus.rules.calendar import lasting
 from nrmbus.rules.clocks import Clock, clocks_of
 from nrmbus.rules.dated import Activation, Timeline
-from nrmbus.rules.due import Due, due_of_view
+from nrmbus.rules.due import EARLY_AT_MOST, Due, due_of_view
 from nrmbus.rules.due_times import under
 from nrmbus.rules.duties import as_of, changing, just_before
-from nrmbus.rules.emergency import RESEALED, is_too_late, refused_by_person
+from nrmbus.rules.emergency import OF_THE_REQUEST, RESEALED, answer_due, is_too_late, refused_by_person
 from nrmbus.rules.event_context import AUTHORITIES, EventContext, shut_for, shut_out
 from nrmbus.rules.evolve.fold import evolve_view
 from nrmbus.rules.judge.check import Question
@@ -204,11 +204,11 @@ class Rules:
         )
         return ruled.judge.refusal(question)
 
-    def refusals(self, view: View, event: Event, now: datetime) -> Iterator[Refusal]:
+    def refusals(self, view: View, event: Event, now: datetime, *, spent: int = 0) -> Iterator[Refusal]:
         """Yield the refusals of *event* by all rules that apply, in their order; the first is that of `judge`."""
         ruled = self._of(self.policy_for(view, event.source, now))
         before = self._just_before(view, event, now)
-        question = Question(ruled.tables, self._roles, before, understood(event), (), now, None, 0, self.timeline)
+        question = Question(ruled.tables, self._roles, before, understood(event), (), now, None, spent, self.timeline)
         return ruled.judge.refusals(question)
 
     def may_publish(self, agency: str, type_: str, view: View | None = None) -> bool:
@@ -266,6 +266,19 @@ class Rules:
         """Return whether the parts requested in *emergency* in the case of *view* may still be sealed at *now*: in time, to an asker that is not shut out."""
         is_late = is_too_late(self._of(view.policy).tables, emergency, now)
         return not is_late and not self.shuts_out(view, emergency.mark.source, now)
+
+    def may_be_due(self, view: View, emergency: Emergency, asked: Event, due: datetime, *, spent: int) -> bool:
+        """Return whether the answer to *emergency*, requested by *asked*, may be due at *due*, as far as a holder's *view* shows.
+
+        *due* is the registration of the event that says so; *spent* counts the asker's earlier requests of that month that
+        the holder knows. A registrar by the Rules registers nothing else; a holder need not trust it in this.
+        """
+        registered = emergency.mark.registered
+        broken = {each.because or each.rule for each in self.refusals(view, asked, registered, spent=spent)}
+        return (
+            broken.isdisjoint(OF_THE_REQUEST)
+            and due >= answer_due(self._of(view.policy).tables, emergency) - EARLY_AT_MOST
+        )
 
     def why(
         self, view: View, event: Event, agency: str, policy: str | None = None, now: datetime | None = None

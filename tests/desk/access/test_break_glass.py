@@ -1,5 +1,7 @@
 """A desk seals a letter again, in an emergency or at a registrar's request: the record comes first, withdrawn data stay closed."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from nrmbus.wire.envelope import decode
 from nrmbus.wire.record import Record
 
 GLASS = "9e" * 16
+TEN_MINUTES = timedelta(minutes=10)
 SEALED: dict[str, Any] = {
     "identity": {"name": CANARY, "birth_date": "1996-02-29"},
     "contact": {"contact": {"method": "phone", "value": "+994000000001"}},
@@ -31,14 +34,19 @@ def referred(registrar: FakeRegistrar) -> Read:
     return registrar.register(record, to="vac")
 
 
-def broken(registrar: FakeRegistrar, to: str, reason: str = "missing_person") -> Read:
-    """Return the emergency request of two of the special unit's staff."""
-    said: dict[str, Any] = {"approver": "S-2", "referral": GLASS}
-    return registrar.register(registrar.event("special-unit", "access.break_glass", {"reason": reason}, **said), to=to)
+def broken(
+    registrar: FakeRegistrar, to: str, reason: str = "missing_person", *, by: str = "special-unit", **more: Any
+) -> Read:
+    """Return the emergency request of two of the staff of *by*."""
+    said: dict[str, Any] = {"approver": "S-2", "referral": GLASS} | more
+    return registrar.register(registrar.event(by, "access.break_glass", {"reason": reason}, **said), to=to)
 
 
-def due(registrar: FakeRegistrar, to: str, holder: str | None = None) -> Read:
-    """Return the timekeeper's event that the letter may be sealed again."""
+def due(given: Given, to: str, holder: str | None = None, *, after: timedelta = TEN_MINUTES) -> Read:
+    """Return the timekeeper's event that the letter may be sealed again, registered *after* the last one by every clock."""
+    registrar, clock = given.registrar, given.clock
+    registrar.time += after
+    clock.time = max(clock.time, registrar.time)
     record = registrar.event("timekeeper", "access.reseal_due", {"holder": holder or to}, referral=GLASS)
     return registrar.register(record, to=to)
 
@@ -73,7 +81,7 @@ async def test_the_holder_seals_what_the_reason_needs_and_its_opening_is_on_reco
         for record in (consented(given.registrar), referred(given.registrar), broken(given.registrar, "vac")):
             await given.hear(record)
         assert ("desk", "emergency") not in await readings(given)
-        await given.hear(due(given.registrar, "vac"))
+        await given.hear(due(given, "vac"))
         answer = await resealed(given)
 
         signed = decode(answer)
@@ -94,7 +102,7 @@ async def test_its_own_words_are_sealed_anew_too(tmp_path: Path) -> None:
         said = {key: value for key, value in REFERRAL.items() if key != "to"}
         await given.registered(type="referral.submitted", data=said, to=["vac"], ref="d1" * 16, sealed=flat)
         await given.hear(broken(given.registrar, "ngo-a", "security_breach"))
-        await given.hear(due(given.registrar, "ngo-a"))
+        await given.hear(due(given, "ngo-a"))
         answer = await resealed(given)
 
         assert opened(answer, "special-unit") == {"contact": SEALED["contact"]}
@@ -113,7 +121,7 @@ async def test_what_came_under_a_key_that_was_destroyed_since_is_sealed_anew(
         desk.given.clock.time = NOW + timedelta(days=31)
         desk.given.registrar.time = desk.given.clock.time
         assert await rounds.end_epochs(desk.given.desk.seat, tmp_path) == (old,)
-        for record in (broken(desk.given.registrar, "vac"), due(desk.given.registrar, "vac")):
+        for record in (broken(desk.given.registrar, "vac"), due(desk.given, "vac")):
             await desk.given.hear(record)
         answer = await resealed(desk.given)
 
@@ -129,12 +137,12 @@ async def test_a_desk_that_was_off_for_a_day_opens_and_seals_nothing(
         for record in (consented(given.registrar), referred(given.registrar)):
             await given.hear(record)
         given.clock.time = NOW + timedelta(hours=hours)
-        for record in (broken(given.registrar, "vac"), due(given.registrar, "vac")):
+        for record in (broken(given.registrar, "vac"), due(given, "vac")):
             await given.hear(record)
 
         assert len(await sealed_anew(given)) == answered
         assert (("desk", "emergency") in await readings(given)) is answered
-        assert [row.kind for row in await given.rows("tasks") if row.kind == "resealed"] == ["resealed"]
+        assert await tasks(given) == (["resealed"] if answered else ["duty_officer"])
 
 
 async def test_what_she_has_taken_back_stays_closed_in_an_emergency(tmp_path: Path) -> None:
@@ -142,13 +150,111 @@ async def test_what_she_has_taken_back_stays_closed_in_an_emergency(tmp_path: Pa
     async with desk_of("vac", tmp_path) as given:
         for record in (consented(given.registrar), referred(given.registrar), withdrawn(given.registrar)):
             await given.hear(record)
-        for record in (broken(given.registrar, "vac"), due(given.registrar, "vac")):
+        for record in (broken(given.registrar, "vac"), due(given, "vac")):
             await given.hear(record)
         answer = await resealed(given)
 
         assert decode(answer).event().data.to_mapping() == {"parts": []}
         assert opened(answer, "special-unit") == {"contact": {}, "identity": {}}
         assert ("desk", "emergency") not in await readings(given)
+
+
+@asynccontextmanager
+async def holder(home: Path) -> AsyncIterator[Given]:
+    """Yield the desk of vac, which the NGO has told the person's identity."""
+    async with desk_of("vac", home) as given:
+        for record in (consented(given.registrar), referred(given.registrar)):
+            await given.hear(record)
+        yield given
+
+
+async def tasks(given: Given) -> list[str]:
+    """Return the kinds of the tasks that the emergency gave."""
+    return [row.kind for row in await given.rows("tasks") if row.kind in ("resealed", "duty_officer")]
+
+
+async def is_answered(given: Given) -> bool:
+    """Return whether the desk sealed again; if not, it opened nothing either. Either way a person has a task."""
+    found = bool(await sealed_anew(given))
+    assert (("desk", "emergency") in await readings(given)) is found
+    assert await tasks(given) == (["resealed"] if found else ["duty_officer"])
+    return found
+
+
+class TestARegistrarAndATimekeeperThatLie:
+    """Given a holder's desk, when both bring what the Rules refuse, then nothing is opened or sealed, and a person decides."""
+
+    async def test_p2_a_role_that_may_not_break_the_glass_is_sealed_nothing(self, tmp_path: Path) -> None:
+        """An embassy asks, and the ten minutes are over."""
+        async with holder(tmp_path) as given:
+            await given.hear(broken(given.registrar, "vac", by="embassy"))
+            await given.hear(due(given, "vac"))
+
+            assert not await is_answered(given)
+
+    @pytest.mark.parametrize("approver", [None, "S-1", "s-01"])
+    async def test_p2_one_person_alone_is_sealed_nothing(self, approver: str | None, tmp_path: Path) -> None:
+        """Nobody approved the request, or the same person did, however the number is spelt."""
+        async with holder(tmp_path) as given:
+            await given.hear(broken(given.registrar, "vac", approver=approver))
+            await given.hear(due(given, "vac"))
+
+            assert not await is_answered(given)
+
+    @pytest.mark.parametrize(
+        ("reason", "seconds", "answered"),
+        [("missing_person", 539, False), ("missing_person", 540, True), ("imminent_danger", 0, True)],
+        ids=["before the ten minutes are over", "a minute early, as the registrar allows", "in imminent danger"],
+    )
+    async def test_p2_the_time_to_object_has_to_pass(
+        self, reason: str, seconds: int, tmp_path: Path, *, answered: bool
+    ) -> None:
+        """The answer is registered as due that long after the request; danger does not wait."""
+        async with holder(tmp_path) as given:
+            await given.hear(broken(given.registrar, "vac", reason))
+            await given.hear(due(given, "vac", after=timedelta(seconds=seconds)))
+
+            assert await is_answered(given) is answered
+
+    @pytest.mark.parametrize(
+        ("reason", "behind", "answered"),
+        [("missing_person", 301, False), ("missing_person", 300, True), ("imminent_danger", 3600, True)],
+        ids=["ahead of this desk's clock", "two clocks that differ", "in imminent danger"],
+    )
+    async def test_p2_the_time_passes_by_this_desks_clock_too(
+        self, reason: str, behind: int, tmp_path: Path, *, answered: bool
+    ) -> None:
+        """The registrar dates the answer more than five minutes ahead; danger waits for no clock."""
+        async with holder(tmp_path) as given:
+            await given.hear(broken(given.registrar, "vac", reason))
+            said = due(given, "vac")
+            given.clock.time = given.registrar.time - timedelta(seconds=behind)
+            await given.hear(said)
+
+            assert await is_answered(given) is answered
+
+    async def test_p2_an_agency_that_the_person_refused_is_sealed_nothing(self, tmp_path: Path) -> None:
+        """The desk heard the refusal, which counts for whatever purpose."""
+        refused = {"receivers": ["special-unit"], "purposes": ["tracing"], "given_by": "individual"}
+        async with holder(tmp_path) as given:
+            said = given.registrar.event("ngo-a", "consent.refused", refused)
+            await given.hear(given.registrar.register(said, to="vac"))
+            await given.hear(broken(given.registrar, "vac"))
+            await given.hear(due(given, "vac"))
+
+            assert not await is_answered(given)
+
+    @pytest.mark.parametrize("days", [0, 31], ids=["of this month", "of another month"])
+    async def test_p2_a_fourth_request_of_a_month_is_sealed_nothing(self, days: int, tmp_path: Path) -> None:
+        """The desk heard of three requests of this agency in other cases."""
+        async with holder(tmp_path) as given:
+            for number in range(3):
+                await given.hear(broken(given.registrar, "vac", case=f"{number:02x}" * 16))
+            given.registrar.time += timedelta(days=days)
+            await given.hear(broken(given.registrar, "vac"))
+            await given.hear(due(given, "vac"))
+
+            assert await is_answered(given) is bool(days)
 
 
 class TestBeforeTheInboxIsRead:
@@ -160,7 +266,7 @@ class TestBeforeTheInboxIsRead:
             for record in (consented(given.registrar), referred(given.registrar), broken(given.registrar, "vac")):
                 await given.hear(record)
             given.desk.end_of = lambda _: 6
-            await given.hear(due(given.registrar, "vac"))
+            await given.hear(due(given, "vac"))
             assert given.desk.ahead == {CASE: (0, 6)}
             assert await sealed_anew(given) == []
             await given.hear(withdrawn(given.registrar))
@@ -177,7 +283,7 @@ class TestBeforeTheInboxIsRead:
             for record in (consented(given.registrar), referred(given.registrar), broken(given.registrar, "vac")):
                 await given.hear(record)
             given.desk.end_of = lambda _: 6
-            await given.hear(due(given.registrar, "vac"))
+            await given.hear(due(given, "vac"))
             await given.hear(consented(given.registrar))
             await release_by_itself(given.desk, given.inbox)
             answer = await resealed(given)
@@ -191,7 +297,7 @@ class TestBeforeTheInboxIsRead:
             given.desk.end_of = lambda _: 3
             await given.hear(referred(given.registrar))
             given.desk.end_of = lambda _: None
-            for record in (consented(given.registrar), broken(given.registrar, "vac"), due(given.registrar, "vac")):
+            for record in (consented(given.registrar), broken(given.registrar, "vac"), due(given, "vac")):
                 await given.hear(record)
             assert await given.rows("reads") == []
             assert given.desk.ahead == {CASE: (0, 4)}, "the desk goes on when it has read this far"
@@ -209,7 +315,7 @@ async def test_a_desk_that_is_not_asked_seals_nothing(holder: str, tmp_path: Pat
             await given.hear(record)
         if holder != "vac":
             await given.hear(broken(given.registrar, "vac"))
-        await given.hear(due(given.registrar, "vac", holder))
+        await given.hear(due(given, "vac", holder))
 
         assert [row.type for row in await given.rows("outbox") if row.type == "access.resealed"] == []
         assert ("desk", "emergency") not in await readings(given)
@@ -220,7 +326,7 @@ async def test_a_registrar_that_names_another_reader_gets_nothing_sealed_to_him(
     async with desk_of("vac", tmp_path) as given:
         for record in (consented(given.registrar), referred(given.registrar), broken(given.registrar, "vac")):
             await given.hear(record)
-        await given.hear(due(given.registrar, "vac"))
+        await given.hear(due(given, "vac"))
         (answer,) = (each for each in await sent(given) if decode(each).type == "access.resealed")
         wrong = {"contact": ("migration",), "health": (), "identity": ("special-unit",), "story": ()}
         await given.hear(given.registrar.refuse(answer, "audience_changed", rule="W9", seal_to=wrong))

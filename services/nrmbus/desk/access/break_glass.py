@@ -1,8 +1,9 @@
 """Breaking the glass at the holder's desk: the needed parts are sealed again to the agency that asked.
 
 The desk answers when the timekeeper publishes that the answer is due: never before the request is registered, never
-after an objection, and never before the desk has read the records behind. Each opening for this is recorded first, under
-the desk's own name. Letters that must stay closed stay closed.
+after an objection, and never before the desk has read the records behind. It trusts neither registrar nor timekeeper in
+what its own records show: a request that breaks the Rules by them, or an answer that is due too early, is a task for a
+person. Each opening for this is recorded first, under the desk's own name. Letters that must stay closed stay closed.
 """
 
 from collections.abc import Iterable, Mapping
@@ -10,19 +11,24 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Final
 
-from sqlalchemy import Row, and_, select
+from sqlalchemy import Connection, Row, and_, bindparam, literal_column, select
 
+from nrmbus.bus.clock import SteppedClock
 from nrmbus.desk.access import opening
 from nrmbus.desk.desk import Desk
+from nrmbus.desk.erasure.rounds import AHEAD_AT_MOST
 from nrmbus.desk.letters import letters
 from nrmbus.desk.procedure.interface import BY_ITSELF, Result, Task
-from nrmbus.desk.state.cases import signed_of
+from nrmbus.desk.state.cases import event_of, signed_of
+from nrmbus.desk.state.context import Seat
 from nrmbus.desk.store import tables
-from nrmbus.events.access import AccessResealDue, AccessResealed, AccessResealedLetter
+from nrmbus.events.access import AccessBreakGlass, AccessResealDue, AccessResealed, AccessResealedLetter
 from nrmbus.events.document import DocumentChunkSent
 from nrmbus.events.errors import Invalid
 from nrmbus.events.model import Draft, Event, Part
+from nrmbus.rules.records import Emergency
 from nrmbus.rules.view import View
+from nrmbus.wire import times
 from nrmbus.wire.errors import LetterClosed, WireError
 from nrmbus.wire.ids import said_by_itself
 from nrmbus.wire.letter import Container, Place
@@ -32,6 +38,18 @@ PURPOSE: Final = "emergency"
 
 TOO_LATE: Final = (
     "An agency broke the glass, and this desk heard of it too late to answer: see whether it still has to be told."
+)
+
+NOT_BY_THE_RULES: Final = (
+    "An agency broke the glass, and by this desk's own records the Rules do not let it be answered automatically:"
+    " call that agency, and see what it may be told."
+)
+
+_EVENTS = tables.events.c
+_REQUESTS: Final = (
+    select(tables.events)
+    .where(_EVENTS.type == literal_column(f"'{AccessBreakGlass.type}'"), _EVENTS.source == bindparam("source"))
+    .order_by(_EVENTS.position)
 )
 
 Parts = Mapping[Part, Mapping[str, Any]]
@@ -86,12 +104,35 @@ async def by_itself(desk: Desk, event: Event | None, registered: datetime) -> Re
     with seat.ledger.read() as tx:
         view = desk.cases.view(tx, event.subject)
         parts = needed(seat.me, event, view)
-        if parts and not seat.rules.may_be_answered(view, view.emergencies[event.referral or ""], seat.clock.now()):
-            return Result((), (Task("resealed", TOO_LATE, event.subject, event.id, event.referral),))
-        rows = tx.execute(with_letters(seat.me, event.subject)).all() if parts else ()
-    if not parts:
-        return Result()
+        if not parts:
+            return Result()
+        asked, why = view.emergencies[event.referral or ""], None
+        if not seat.rules.may_be_answered(view, asked, seat.clock.now()):
+            why = TOO_LATE
+        elif not _is_by_the_rules(seat, tx, view, asked, registered):
+            why = NOT_BY_THE_RULES
+        if why is not None:
+            return Result((), (Task("duty_officer", why, event.subject, event.id, event.referral),))
+        rows = tx.execute(with_letters(seat.me, event.subject)).all()
     return answer(seat.me, event, parts, [await opened(desk, row, parts, PURPOSE) for row in rows], registered)
+
+
+def _is_by_the_rules(seat: Seat, tx: Connection, view: View, asked: Emergency, due: datetime) -> bool:
+    """Return whether this desk's own records contradict neither the request *asked* nor that its answer was registered as due at *due*.
+
+    Requests about cases that this desk does not hold are unknown to it, and so is whether the asker has a part in the case.
+    """
+    # A stepped clock comes by a topic of its own, so it may be behind the inbox for a moment.
+    if not (asked.at_once or isinstance(seat.clock, SteppedClock)) and due > seat.clock.now() + AHEAD_AT_MOST:
+        return False
+    month, spent = seat.rules.month(asked.mark.registered), 0
+    for row in tx.execute(_REQUESTS, {"source": asked.mark.source}):
+        if (row.subject, row.id) == (view.subject, asked.mark.id):
+            event = event_of(row)
+            return event is not None and seat.rules.may_be_due(view, asked, event, due, spent=spent)
+        registered = times.read(row.registered)
+        spent += registered is not None and seat.rules.month(registered) == month
+    return False
 
 
 def with_letters(me: str, subject: str) -> Any:
