@@ -78,3 +78,77 @@ def test_one_order_stands_for_one_of_two_equal_sums_that_came_back() -> None:
     assert (still_waits(case, "P-3"), still_waits(case, "P-2")) == (False, True)
     ordered(case, "P-5", "200.00")
     assert failed(case) == []
+
+
+def test_an_allowance_that_came_back_is_ordered_again_while_the_status_stands() -> None:
+    """Given a payment that failed, then the fund is offered the order again, and no more once the status is revoked."""
+    case = made(stories.paid)
+    case.say("fund", "payment.failed", ref="P-1")
+    assert [each.act for each in rows(case, "fund", "payments-failed", "fund")] == ["payment.ordered"]
+
+    case.say("special-unit", "identification.status_revoked")
+    assert [each.act for each in rows(case, "fund", "payments-failed", "fund")] == [""]
+    assert [each for each in rows(case, "fund", "waits") if each.about == "payment"] == []
+
+
+def test_other_money_that_came_back_is_ordered_again_once() -> None:
+    """Given a failed payment of other assistance, then the step is offered until a later order stands; for a grant, the grant's row leads to the step."""
+    kind, amount = "other_financial_assistance", {"value": "3000.00", "currency": "AZN"}
+
+    def offered(case: Bench) -> list[tuple[str, str | None]]:
+        found = rows(case, "fund", "waits")
+        return [(each.about, each.ref) for each in found if each.act == "payment.ordered"]
+
+    for order in ("P-3", "P-2"):  # under another reference, and under the same
+        case = made(stories.paid)
+        case.say("fund", "payment.executed", ref="P-1")
+        case.say("fund", "payment.ordered", ref="P-2", kind=kind, amount=amount)
+        case.say("fund", "payment.failed", ref="P-2", kind=kind)
+        assert [about for about, _ in offered(case)] == ["payment"]
+        case.say("fund", "payment.ordered", ref=order, kind=kind, amount=amount)
+        assert offered(case) == []
+        case.say("fund", "payment.executed", ref=order, kind=kind)
+        assert offered(case) == []
+        case.say("fund", "payment.ordered", ref="P-4", kind=kind, amount=amount)
+        case.say("fund", "payment.failed", ref="P-4", kind=kind)
+        assert [about for about, _ in offered(case)] == ["payment"], "what is paid hides no later money"
+
+    case = made(stories.paid)
+    case.say("fund", "fund.compensation_granted", ref="C-1", purpose="medical_expenses", source="contributions")
+    case.say("fund", "payment.ordered", ref="P-2", kind=kind, amount=amount)
+    case.say("fund", "payment.failed", ref="P-2", kind=kind)
+    assert [about for about, _ in offered(case)] == ["grant"]
+
+
+@pytest.mark.parametrize("granted", [True, False], ids=["of a grant", "without a grant"])
+def test_money_that_is_paid_since_it_came_back_is_on_no_list_of_what_failed(*, granted: bool) -> None:
+    """Given a payment that failed twice, then the list of failed ones has its last order alone, and none once the money is paid."""
+    kind, amount = "other_financial_assistance", {"value": "3000.00", "currency": "AZN"}
+    case = made(stories.paid)
+    case.say("fund", "payment.executed", ref="P-1")
+    if granted:
+        case.say("fund", "fund.compensation_granted", ref="C-1", purpose="medical_expenses", source="contributions")
+    for order in ("P-2", "P-3"):
+        case.say("fund", "payment.ordered", ref=order, kind=kind, amount=amount)
+        assert rows(case, "fund", "payments-failed", "fund") == []
+        case.say("fund", "payment.failed", ref=order, kind=kind)
+        assert [each.ref for each in rows(case, "fund", "payments-failed", "fund")] == [reference(order)]
+        assert len([each for each in rows(case, "fund", "waits") if each.act == "payment.ordered"]) == 1
+    case.say("fund", "payment.ordered", ref="P-4", kind=kind, amount=amount)
+    case.say("fund", "payment.executed", ref="P-4", kind=kind)
+
+    assert rows(case, "fund", "payments-failed", "fund") == []
+    assert {each.ref for each in rows(case, "fund", "payments-paid", "fund")} == {reference("P-1"), reference("P-4")}
+
+
+def test_the_task_about_money_that_came_back_ends_with_the_next_order() -> None:
+    """Given a task to order a payment again, then it is on the fund's list until the money is ordered, under another reference or the same."""
+    kind, amount = "other_financial_assistance", {"value": "3000.00", "currency": "AZN"}
+    for order in ("P-3", "P-2"):
+        case = made(stories.paid)
+        case.say("fund", "payment.ordered", ref="P-2", kind=kind, amount=amount)
+        case.say("fund", "payment.failed", ref="P-2", kind=kind)
+        task = Task(7, "came_back", case.now, "payment.failed", "fund", reference("P-2"))
+        assert [each.code for each in rows(case, "fund", "payments-next", "fund", tasks=(task,))] == ["came_back"]
+        case.say("fund", "payment.ordered", ref=order, kind=kind, amount=amount)
+        assert rows(case, "fund", "payments-next", "fund", tasks=(task,)) == []

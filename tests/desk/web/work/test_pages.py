@@ -4,7 +4,6 @@ import asyncio
 import json
 import logging
 import re
-import unicodedata
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, get_args
@@ -14,10 +13,11 @@ import pytest
 from starlette.requests import Request
 
 from agencies import CASE, SIGNAL
-from desk.given import CANARY, REF, Given, desk_of
+from desk.given import CANARY, REF, desk_of
 from desk.web.browsing import browsing, gone, kept_in, member
 from desk.web.cases.given import CONSENT, came
 from desk.web.staff.given import OPEN, behind_a_removal, office
+from desk.web.work.given import REFERRAL, a_referral_comes, rows
 from nrmbus.desk.staff.members import NewMember
 from nrmbus.desk.staff.permissions import Permission, Role
 from nrmbus.desk.web.shell import Visit
@@ -29,31 +29,9 @@ from patience import eventually
 
 OTHER = "12" * 16
 LABEL = "CANARY-file 12, the woman from the tea house"
-REFERRAL: dict[str, Any] = {
-    "to": ["vac"], "mode": "referral", "reason": "LegalAid", "urgency": "urgent", "services": ["legal"],
-}  # fmt: skip
 SENT: dict[str, Any] = {
     "to": ["special-unit"], "mode": "referral", "reason": "FormalIdentification", "urgency": "urgent", "services": [],
 }  # fmt: skip
-
-
-async def a_referral_comes(here: Given, case: str = CASE, ref: str = REF) -> None:
-    """Have the NGO refer somebody to the assistance centre."""
-    registrar = here.registrar
-    await here.hear(registrar.register(registrar.event("ngo-a", "case.signal_recorded", SIGNAL, case=case), to="vac"))
-    sent = registrar.event(
-        "ngo-a", "referral.submitted", REFERRAL, case=case, parts={"identity": {"name": CANARY}}, opens=["vac"],
-        referral=ref,
-    )  # fmt: skip
-    await here.hear(registrar.register(sent, to="vac"))
-    await here.settle()
-
-
-def rows(page: httpx.Response) -> list[str]:
-    """Return the text of each row of the list."""
-    assert page.status_code == 200, page.text
-    found = re.findall(r"<tr id=.*?</tr>", page.text, re.DOTALL)
-    return [" ".join(re.sub(r"<[^>]+>", " ", each).split()) for each in found]
 
 
 async def test_an_answer_removes_the_row(tmp_path: Path) -> None:
@@ -138,65 +116,6 @@ async def test_the_label_is_on_the_page_and_in_no_file_address_or_log(
     assert b"CANARY" not in raw
     assert "CANARY" not in caplog.text
     assert "CANARY" not in "".join(capfd.readouterr())
-
-
-@pytest.mark.parametrize(
-    ("label", "typed"),
-    [
-        ("İlahə Quliyeva", "ilahə"),
-        ("İLAHƏ", "ilahə"),
-        ("Işıq", "ışıq"),
-        ("IŞIQ", "ışıq"),
-        ("ƏLİYEVA", "əliyeva"),
-        ("Əliyeva", "eliyeva"),
-        ("Алёна", "алена"),
-        ("Йоана", unicodedata.normalize("NFD", "йоана")),
-        ("Ștefan", "Ştefan"),
-    ],
-)
-async def test_a_search_finds_a_label_however_it_is_written(tmp_path: Path, label: str, typed: str) -> None:
-    """Given a case with a label, when a colleague types it with other capitals, accents or letters of a keyboard, then the case is found and nobody records it twice."""
-    async with desk_of("vac", tmp_path) as here, browsing(here, member()) as browser:
-        await a_referral_comes(here)
-        await browser.post(f"/app/cases/{CASE}/notes", data={"label": label, "colleague": "nobody"})
-        asked = await browser.post("/app/lists/cases/search", data={"text": typed, "type": "", "colleague": ""})
-        found = await browser.get(asked.headers["location"])
-
-    assert len(rows(found)) == 1, found.text
-
-
-async def test_a_search_finds_an_agency_however_its_name_is_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Given an agency with a name in Azerbaijani, when a member types the name without its capitals, or the id with capitals, then its cases are found."""
-    names = {"ngo-a": "İşıq İctimai Birliyi"}
-    monkeypatch.setattr("nrmbus.desk.web.work.rows.called", lambda _, agency: names.get(agency, agency))
-    async with desk_of("vac", tmp_path) as here, browsing(here, member()) as browser:
-        await a_referral_comes(here)
-        found = list[int]()
-        for text in ("işıq ictimai birliyi", "ISIQ İCTİMAİ BİRLİYİ", "NGO-A", "işıq"):
-            asked = await browser.post("/app/lists/waits/search", data={"text": text, "type": "", "colleague": ""})
-            found.append(len(rows(await browser.get(asked.headers["location"]))))
-
-    assert found == [1, 1, 1, 0]
-
-
-async def test_a_search_is_its_owner_s_and_says_when_it_has_ended(tmp_path: Path) -> None:
-    """Another member's search, or one that is gone, shows the whole list and says so."""
-    async with desk_of("vac", tmp_path) as here:
-        await a_referral_comes(here)
-        async with browsing(here, member()) as browser:
-            asked = await browser.post(
-                "/app/lists/waits/search", data={"text": "nothing like it", "type": "", "colleague": ""}
-            )
-            own = await browser.get(asked.headers["location"])
-        async with browsing(here, member(number="4712")) as browser:
-            other = await browser.get(asked.headers["location"])
-
-    assert rows(own) == []
-    assert "Nothing fits this search." in own.text
-    assert len(rows(other)) == 1
-    assert "Your search has ended." in other.text
 
 
 async def test_who_was_first_keeps_a_case(tmp_path: Path) -> None:
