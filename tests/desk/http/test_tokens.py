@@ -26,6 +26,8 @@ from nrmbus.desk.http.limits import A_MINUTE
 from nrmbus.desk.http.scopes import LOCAL, SCOPES, Caller
 from nrmbus.desk.http.tokens import LONGEST, NewToken, Tokens, utc_now
 from nrmbus.desk.staff.members import NewMember
+from nrmbus.desk.staff.permissions import PERMISSIONS, StaffSettings
+from nrmbus.desk.staff.staff import Staff
 from nrmbus.desk.store import tables
 from nrmbus.desk.store.ledger import Ledger
 from nrmbus.wire import times
@@ -265,7 +267,7 @@ async def test_p2_nothing_is_done_by_requests_that_waited_for_the_ledger_while_t
             here, "stolen",
             door.post("/v1/tokens", json={"name": "another", "scopes": ["read"], "ends": ends}, headers=mine),
             door.delete("/v1/tokens/case-system", headers=mine),
-            door.post("/v1/staff", json={"name": "Another Example", "roles": ["administrator"]}, headers=mine),
+            door.post("/v1/staff", json={"name": "Another Example", "roles": ["worker"]}, headers=mine),
             door.post(f"/v1/staff/{first}/reset", headers=mine),
             door.delete(f"/v1/staff/{second}", headers=mine),
             door.post(f"/v1/tasks/{task}/done", headers=mine),
@@ -314,6 +316,82 @@ async def test_a_token_makes_none_that_may_do_more_or_lasts_longer(tmp_path: Pat
         assert code_of(refused) == ("unknown_field", [("/ends", "less_than_equal")])
         made = await tokens.add(wanted(days=1), page)
         assert (made["made_by"], made["scopes"]) == ("page", ["read"])
+
+
+@pytest.mark.parametrize(
+    ("scopes", "roles", "lacks"),
+    [
+        (("administer",), ["worker"], "publish"),
+        (("administer", "publish", "read"), ["worker"], "open"),
+        (("administer", "publish", "open"), ["supervisor"], "read"),
+        (("administer", "publish", "read", "open"), ["administrator"], "administer"),
+        (("administer", "publish", "read", "open"), ["worker"], None),
+    ],
+)  # fmt: skip
+async def test_a_token_makes_and_resets_no_member_who_may_do_more_or_lasts_longer(
+    tmp_path: Path, scopes: tuple[str, ...], roles: list[Any], lacks: str | None
+) -> None:
+    """Given a token that may administer, when its holder asks for a member's one-time password, then the roles permit nothing that the token does not, and nobody who manages staff or systems outlives its end."""
+    async with desk_of("ngo-a", tmp_path) as here:
+        new = NewToken.model_validate({"name": "page", "scopes": scopes, "ends": utc_now() + DAY})
+        token = (await here.behind.tokens.add(new, LOCAL))["token"]
+        staff, headers = here.behind.staff, {"authorization": f"Bearer {token}"}
+        colleague, _ = await staff.add(NewMember(name="A Colleague", roles=tuple(roles)), "door.json")
+        known = staff.members.secrets_of(colleague.number)
+
+        added = await here.door.post("/v1/staff", json={"name": "Second Me", "roles": roles}, headers=headers)
+        reset = await here.door.post(f"/v1/staff/{colleague.number}/reset", headers=headers)
+
+        for answer in (added, reset):
+            assert answer.json().get("scope") == lacks
+            assert (answer.status_code, "password" in answer.json()) == ((200, True) if lacks is None else (403, False))
+        assert (staff.members.named("Second Me") is None) is (lacks is not None)
+        assert (staff.members.secrets_of(colleague.number) == known) is (lacks is not None)
+
+
+async def test_each_permission_asks_for_a_scope_of_the_token_that_gives_it(tmp_path: Path) -> None:
+    """Given roles with one permission each, a token that may only administer adds a member to see the desk's health, and no other."""
+    async with desk_of("ngo-a", tmp_path) as here:
+        headers = {"authorization": "Bearer a-token-to-administer"}
+        lacks = dict[str, str | None]()
+        for each in PERMISSIONS:
+            settings = StaffSettings.read({"roles": {"worker": [each]}})
+            here.behind.__dict__["staff"] = Staff(here.desk.seat, settings)
+            asked = {"name": f"May {each.replace('_', ' ')}", "roles": ["worker"]}
+            answer = (await here.door.post("/v1/staff", json=asked, headers=headers)).json()
+            lacks[each] = answer.get("scope")
+
+        assert lacks == {
+            "read_cases": "read", "open_letters": "open", "publish": "publish", "decide": "publish", "approve": "publish",
+            "see_reads": "read", "see_colleagues": "read", "intake": "open",
+            "manage_staff": "administer", "manage_tokens": "administer", "see_health": None,
+        }  # fmt: skip
+
+
+async def test_a_member_whose_roles_grow_meanwhile_is_not_reset_by_a_token_that_may_do_less(tmp_path: Path) -> None:
+    """Given a reset that waits for the ledger, when the member gets another role before it, then the reset is refused and the member signs in as before."""
+    async with desk_of("ngo-a", tmp_path) as here:
+        new = NewToken(name="page", scopes=("administer", "read"), ends=utc_now() + DAY)
+        token = (await here.behind.tokens.add(new, LOCAL))["token"]
+        here.behind.__dict__["staff"] = Staff(here.desk.seat, StaffSettings.read({"roles": {"worker": ["read_cases"]}}))
+        staff = here.behind.staff
+        member, _ = await staff.add(NewMember(name="A Colleague", roles=("worker",)), "door.json")
+        known = staff.members.secrets_of(member.number)
+        ledger = here.desk.seat.ledger
+
+        async with ledger.write():
+            grows = asyncio.create_task(staff.members.set_roles(member.number, ("supervisor",), "door.json"))
+            await eventually("the new role waits for its turn", lambda: len(ledger._turn._waiters or ()) == 1)
+            headers = {"authorization": f"Bearer {token}"}
+            asking = asyncio.create_task(here.door.post(f"/v1/staff/{member.number}/reset", headers=headers))
+            await eventually(
+                "the reset waits behind it, or is answered",
+                lambda: len(ledger._turn._waiters or ()) == 2 or asking.done(),
+            )
+        await grows
+
+        assert (await asking).json()["code"] == "scope_missing"
+        assert staff.members.secrets_of(member.number) == known
 
 
 async def test_each_use_is_counted(tmp_path: Path) -> None:

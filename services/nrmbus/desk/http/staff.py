@@ -1,19 +1,22 @@
 """Routes of the agency's people: list, add, reset, remove. The administrator's pages do the same by the same functions."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
 from fastapi import Path, Request
 from fastapi.responses import JSONResponse
 from pydantic import Field
 
+from nrmbus.desk.errors import DeskError
 from nrmbus.desk.http import views
 from nrmbus.desk.http.answers import InvitedMember, StaffList, StaffMember
 from nrmbus.desk.http.documented import answers, subject
 from nrmbus.desk.http.parameters import AfterText, Limit
 from nrmbus.desk.http.request import read_as
-from nrmbus.desk.http.scopes import caller_of
+from nrmbus.desk.http.scopes import LOCAL, SCOPES, Caller, ScopeName, caller_of
 from nrmbus.desk.http.served import body_of, door_of, still_admitted
 from nrmbus.desk.staff.members import Member, NewMember
+from nrmbus.desk.staff.permissions import Permission, together
 from nrmbus.desk.staff.staff import Still
 
 routes: Final = subject("staff")
@@ -48,6 +51,33 @@ _BODY: Final[dict[str, Any]] = {
 }
 
 NumberPath = Annotated[str, Path(pattern=r"^[0-9]{6}$", description="Number of a member.", examples=["482913"])]
+
+
+_SCOPE: Final[Mapping[Permission, ScopeName]] = {
+    "read_cases": "read", "open_letters": "open", "publish": "publish", "decide": "publish", "approve": "publish",
+    "see_reads": "read", "see_colleagues": "read", "intake": "open",
+    "manage_staff": "administer", "manage_tokens": "administer", "see_health": "administer",
+}  # fmt: skip
+"""Scope of a token that does what a member with the permission does."""
+_UNENDING: Final[frozenset[Permission]] = frozenset(("manage_staff", "manage_tokens"))
+"""Permissions by which a member makes members and tokens of every kind."""
+_ENDS: Final = (
+    "The account of a member who manages staff or systems has no end, and this token has one: add or reset the member with "
+    "`nrmbus staff` on the desk's machine, or at a page."
+)
+
+
+def _require(caller: Caller, permissions: frozenset[Permission]) -> None:
+    """Refuse a member's one-time password to a token that may do less than the member: its holder could sign in.
+
+    Raises:
+        DeskError: ``scope_missing`` if *caller* lacks a scope for one of *permissions*, or has an end that the account of
+            whoever manages staff or systems has not.
+    """
+    wanted = {_SCOPE[each] for each in permissions}
+    caller.require(*(each for each in SCOPES if each in wanted))
+    if caller is not LOCAL and permissions & _UNENDING:
+        raise DeskError("scope_missing", detail=_ENDS, safe={"scope": "administer"})
 
 
 def shown(member: Member, password: str | None = None) -> dict[str, Any]:
@@ -102,9 +132,11 @@ async def add_member(request: Request) -> JSONResponse:
     """Record a member under a random number, name and address sealed to the desk; the answer alone has the password.
 
     The member signs in with name and one-time password within three days, and then chooses a password and a second factor.
+    The caller's own token needs each scope that the roles stand for; one with an end adds nobody who manages staff or systems.
     """
     asked, _ = read_as(AskedMember, await body_of(request))
     staff, by, still = door_of(request).staff, caller_of(request).name, _still(request)
+    _require(caller_of(request), together(asked.roles, staff.settings.permissions))
     new = NewMember(**asked.model_dump(exclude={"example_password"}))
     if asked.example_password is not None:
         return JSONResponse(shown(await staff.add_example(new, by, asked.example_password)))
@@ -120,8 +152,17 @@ async def add_member(request: Request) -> JSONResponse:
     ),
 )  # fmt: skip
 async def reset_member(request: Request, number: NumberPath) -> JSONResponse:
-    """Record that password and second factors of a member are worth nothing; every session of the member ends."""
-    return JSONResponse(shown(*await door_of(request).staff.reset(number, caller_of(request).name, _still(request))))
+    """Record that password and second factors of a member are worth nothing; every session of the member ends.
+
+    The caller's own token needs the same as to add the member.
+    """
+    staff, caller, holds = door_of(request).staff, caller_of(request), _still(request)
+
+    def still() -> bool:  # within the transaction: the roles may have changed meanwhile
+        _require(caller, staff.members.there(number).permissions)
+        return holds()
+
+    return JSONResponse(shown(*await staff.reset(number, caller.name, still)))
 
 
 @routes.delete(
