@@ -89,6 +89,35 @@ async def test_a_secure_address_has_secure_cookies(tmp_path: Path) -> None:
         assert all("Secure" in each for each in answer.headers.get_list("set-cookie") if "Max-Age=0" not in each)
 
 
+async def test_a_sister_host_of_the_agency_gives_nobody_another_members_session(tmp_path: Path) -> None:
+    """Given an officer who is signed in, when another host of the agency's domain adds a junior's cookie, then she has no session, and a form that comes late is kept for nobody."""
+    async with office(tmp_path, site="https://desk.example.org") as it:
+        junior = await it.example("Junior Example", "worker")
+        await it.signed_in(NAME, "worker")
+        of_junior = await it.staff.sessions.begin(junior.number, "code")
+        it.browser.cookies.set("nrmbus-ngo-a", of_junior, domain=".example.org", path="/app")
+
+        page = await it.get("/account")
+        it.later(minutes=16)
+        form = await it.send("/acts/1/check", text="the officer's words")
+
+        assert page.headers.get("location") == "/app/sign-in?back=%2Faccount"
+        assert form.headers.get("location") == "/app/sign-in?back=%2Facts%2F1%2Fcheck"
+        assert not it.staff.late.of(junior.number)
+
+
+async def test_a_sister_host_of_the_agency_takes_no_sign_in_over(tmp_path: Path) -> None:
+    """Given two sign-ins that have come as far as the password, when a browser sends the cookies of both, then neither goes on."""
+    async with office(tmp_path, site="https://desk.example.org") as it:
+        await it.settled("Junior Example", PASSWORD)
+        of_junior, _ = await it.staff.with_password("Junior Example", PASSWORD)
+        await it.settled(NAME, PASSWORD)
+        await it.send("/sign-in", name=NAME, password=PASSWORD)
+        it.browser.cookies.set("nrmbus-ngo-a-half", of_junior, domain=".example.org", path="/app/sign-in")
+
+        assert (await it.get("/sign-in/code")).headers.get("location") == "/app/sign-in?over=1"
+
+
 @pytest.mark.parametrize("back", ["//evil.example", "https://evil.example", "/\\evil.example", "/a?b", "/a\nb", "evil"])
 async def test_a_sign_in_leads_nowhere_else(tmp_path: Path, back: str) -> None:
     """A link that somebody prepared leads to the first page."""

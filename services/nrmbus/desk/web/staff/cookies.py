@@ -26,9 +26,19 @@ def name_at(door: Door) -> str:
     return f"nrmbus-{door.seat.me}"
 
 
+def value_of(request: Request, name: str) -> str:
+    """Return the value of the cookie *name*; an empty text if there is none, or more than one.
+
+    Another host of the agency's domain can give the browser a second cookie of that name, from a session of its own choice.
+    """
+    sent = ";".join(request.headers.getlist("cookie")).split(";")
+    found = [each for each in sent if each.partition("=")[0].strip() == name]
+    return request.cookies.get(name, "") if len(found) == 1 else ""
+
+
 async def signed_in(request: Request, door: Door) -> Member | None:
     """Return the member whose session *request* has, and note that the member is there; None if it has none."""
-    value = request.cookies.get(name_at(door))
+    value = value_of(request, name_at(door))
     if not value:
         return None
     sessions = door.staff.sessions
@@ -66,7 +76,7 @@ def begin_elsewhere(visit: Visit, response: Response, value: str) -> Response:
 
 def elsewhere_of(visit: Visit) -> str:
     """Return the value of that cookie, or an empty text."""
-    return visit.request.cookies.get(f"{name_at(visit.door)}-provider", "")
+    return value_of(visit.request, f"{name_at(visit.door)}-provider")
 
 
 def begin_half(visit: Visit, response: Response, value: str) -> Response:
@@ -77,7 +87,7 @@ def begin_half(visit: Visit, response: Response, value: str) -> Response:
 
 def half_of(visit: Visit) -> str:
     """Return the value of that cookie, or an empty text."""
-    return visit.request.cookies.get(f"{name_at(visit.door)}-half", "")
+    return value_of(visit.request, f"{name_at(visit.door)}-half")
 
 
 def end_half(visit: Visit, response: Response) -> Response:

@@ -281,7 +281,7 @@ def is_of_script(request: Request) -> bool:
 async def lead_in(visit: Visit) -> Response:
     """Lead somebody without a session to the sign-in, and back afterwards; a form that came late is kept for its sender."""
     request, late = visit.request, visit.door.staff.late
-    value, path = request.cookies.get(cookies.name_at(visit.door)), request.url.path.removeprefix(ROOT)
+    value, path = cookies.value_of(request, cookies.name_at(visit.door)), request.url.path.removeprefix(ROOT)
     if is_of_script(request):
         return Response(status_code=401)
     before = visit.door.staff.sessions.last(value) if value else None
