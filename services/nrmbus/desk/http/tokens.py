@@ -1,7 +1,7 @@
 """Tokens of the agency's own systems: named, scoped, with an end; stored as a digest, and revocable at once.
 
 The ledger has every token, and memory follows each commit. A token is random and as long as its digest, so a plain
-SHA-256 gives nothing away.
+SHA-256 gives nothing away. Whoever may write the ledger can add a token (README, Trusted with what).
 """
 
 import asyncio
