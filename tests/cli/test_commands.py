@@ -1,9 +1,11 @@
 """The command line: quick, with examples; an error is one sentence with the command that helps."""
 
 import asyncio
+import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -257,3 +259,29 @@ def test_an_interrupted_command_leaves_no_word_of_asyncio() -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
 
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+def test_text_that_the_terminal_lacks_is_printed_escaped() -> None:
+    """Given a terminal in Windows-1251, when a command prints an Azerbaijani letter, then the rest of the text is printed too."""
+    program = "import typer\nfrom nrmbus import cli\nfrom nrmbus.cli import app\napp.app = lambda: typer.echo('Имя: Ləman')\ncli.main()"
+    terminal = {**os.environ, "PYTHONIOENCODING": "cp1251"}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, env=terminal, check=False)
+
+    assert (done.returncode, done.stdout.decode("cp1251"), done.stderr) == (0, "Имя: L\\u0259man\n", b"")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [lambda: os.fsdecode("Лейла".encode("cp1251")).encode(), lambda: "пароль".encode("cp1251").decode()],
+    ids=["a name that is sent", "a password that is read"],
+)
+def test_text_in_another_encoding_ends_in_one_sentence(
+    command: Callable[[], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a text typed in Windows-1251, when the command needs it as UTF-8, then the command says what to set, and no more."""
+    monkeypatch.setattr("nrmbus.cli.app.app", command)
+    done = run("staff")
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("nrmbus: A name or a text that was given is not UTF-8: set the terminal to UTF-8")
+    assert done.stderr.count("\n") == 1

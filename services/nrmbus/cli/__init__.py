@@ -3,16 +3,25 @@
 import logging
 import sys
 import warnings
-from typing import NoReturn
+from io import TextIOWrapper
+from typing import Final, NoReturn
 
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.kafka.failures import sentence_of
 from nrmbus.host.core_dumps import leave_no_picture
 
+_NOT_UTF_8: Final = (
+    "A name or a text that was given is not UTF-8: set the terminal to UTF-8, for example with LANG=C.UTF-8. If it is the "
+    "name of a file from another system, rename the file."
+)
+
 
 def main() -> None:
     """Run one command; print an error as one sentence on standard error, and exit with status 1."""
     leave_no_picture()
+    # Not every terminal has every letter, and a reading may be on record before its content is printed.
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     # Other libraries' loggers print nothing, as in the services: the sentence below names the error.
     logging.basicConfig(level=logging.CRITICAL, handlers=[logging.NullHandler()])
     try:
@@ -29,6 +38,8 @@ def main() -> None:
         sys.exit(f"nrmbus: {error}")
     except KeyboardInterrupt:
         _end_interrupted()
+    except UnicodeError:
+        sys.exit(f"nrmbus: {_NOT_UTF_8}")
     except ModuleNotFoundError as error:
         if sentence := missing(error, next((each for each in sys.argv[1:] if not each.startswith("-")), "")):
             sys.exit(f"nrmbus: {sentence}")

@@ -2,13 +2,16 @@
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from auditor.played import Written, first_audited, first_scenario
 from generations import before_type
 from nrmbus.auditor.reports.holders import Holder, HoldersReport, held
+from nrmbus.bus.errors import BusError
 from nrmbus.cli.audit import person_report
 from nrmbus.events.model import Event
 from nrmbus.events.registry import data_type
@@ -167,3 +170,38 @@ def test_p2_a_reading_in_a_form_of_a_later_release_is_not_said_not_to_be() -> No
 
     assert known.unread == 1
     assert person_report.sentences()["read.nothing"]["en"] not in case_lines(known, centre, words)
+
+
+@pytest.mark.parametrize(
+    ("terminal", "language", "is_page", "is_refused"),
+    [
+        ("cp1251", "az", False, True),
+        ("cp1254", "ru", False, True),
+        ("cp1251", "ru", False, False),
+        ("cp1251", "az", True, False),
+        ("utf-8", "az", False, False),
+    ],
+)
+def test_report_that_the_terminal_cannot_show_is_not_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, terminal: str, language: str, is_page: bool, is_refused: bool
+) -> None:
+    """A disclosure is recorded only if the person can read the report.
+
+    Given: a terminal whose encoding lacks letters of the person's language.
+    When: the report is asked for.
+    Then: the command names --html before it reads anything; a page, or a language that the terminal has, goes on.
+    """
+    read = list[object]()
+
+    def verified(folder: object) -> None:
+        read.append(folder)
+        raise BusError("The test goes no further.")
+
+    monkeypatch.setattr(person_report, "verified", verified)
+    words = ["--case", "5f0c1a2b", "--language", language, "--data", str(tmp_path)]
+    words += ["--html", str(tmp_path / "report.html")] if is_page else []
+    done = CliRunner(charset=terminal).invoke(person_report.app, words)
+
+    assert isinstance(done.exception, BusError)
+    assert ("--html FILE" in str(done.exception)) is is_refused
+    assert bool(read) is not is_refused

@@ -1,6 +1,7 @@
 """``nrmbus document``: a file goes and comes by the terminal as by the SDK, each reading recorded first."""
 
 import asyncio
+import os
 import re
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
@@ -178,6 +179,28 @@ def test_a_file_that_cannot_be_shared_is_one_sentence(tmp_path: Path) -> None:
         assert (done.returncode, done.stdout) == (1, "")
         assert what in done.stderr
         assert CANARY not in done.stderr
+
+
+def test_a_name_in_another_encoding_is_refused_before_the_upload(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a file named in Windows-1251, then nothing reaches the desk; with --name the file is shared under that name."""
+    file = tmp_path / os.fsdecode("Справка.pdf".encode("cp1251"))
+    file.write_bytes(PDF)
+    shared = list[str]()
+
+    async def share(*asked: Any) -> Any:
+        shared.extend(each.name for each in asked if isinstance(each, sharing._Letter))
+        return {"verdict": "registered", "events": []}
+
+    monkeypatch.setattr(sharing, "_share", share)
+    said = ["--type", "other", "--to", "vac", "--case", CASE, "--actor", "S-4", "--data", str(tmp_path)]
+    refused = nrmbus("document", "send", "shelter", file, *said)
+    named = nrmbus("document", "send", "shelter", file, *said, "--name", "Справка.pdf")
+
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "give another name with --name" in refused.stderr
+    assert (named.returncode, shared) == (0, ["Справка.pdf"])
 
 
 def test_a_file_that_is_there_is_not_overwritten(tmp_path: Path) -> None:

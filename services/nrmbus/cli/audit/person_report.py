@@ -70,6 +70,8 @@ def person_report(
     fails, nothing is printed. The answer that there is no such case, or that the agency cannot report on it, is
     recorded too. The report names no member of staff and shows no content of a letter.
     """
+    if html is None:
+        _see_that_it_prints(language)
     folder = context.folder
     seen = verified(folder)
     with refused_on_record(folder):
@@ -85,6 +87,21 @@ def person_report(
     else:
         write_private(html.absolute(), report.html().encode())
         typer.echo(f"Wrote {html}. Recorded as number {number}.")
+
+
+def _see_that_it_prints(language: Language) -> None:
+    """Check that standard output has the letters of *language*: a disclosure that nobody could read would be on record.
+
+    Raises:
+        BusError: a sentence of the report has a letter that the encoding of standard output lacks.
+    """
+    try:
+        "".join(each[language] for each in sentences().values()).encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        raise BusError(
+            "This terminal cannot show the language of the report: write a page with --html FILE, or set the terminal to "
+            "UTF-8, for example with LANG=C.UTF-8. Nothing was recorded."
+        ) from None
 
 
 def _folded(text: str) -> str:

@@ -79,7 +79,7 @@ def send(  # noqa: PLR0913 - a command's options are its arguments
     content = _read(file)
     event: Json = {"actor": number_at(folder, agency, actor)}
     event |= {name: value for name, value in {"ref": ref, "consent": listed(consent), "id": id}.items() if value}
-    letter = _Letter(kind, name or file.name, tuple(listed(to) or ()))
+    letter = _Letter(kind, _sendable(name or file.name), tuple(listed(to) or ()))
     answer = asyncio.run(_share(folder, agency, case, content, letter, event, wait))
     if as_json:
         typer.echo(json.dumps(answer, indent=2, ensure_ascii=False))
@@ -162,6 +162,19 @@ def _read(file: Path) -> bytes:
     if len(content) > LARGEST:
         raise BusError(f"FILE has more than {LARGEST:,} bytes: share it in parts, or a smaller copy.")
     return content
+
+
+def _sendable(name: str) -> str:
+    """Return *name*, which the letter carries as UTF-8.
+
+    Raises:
+        BusError: *name* came in another encoding. The desk would otherwise keep an upload that nothing announces.
+    """
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise BusError("The name of FILE is not UTF-8: rename the file, or give another name with --name.") from None
+    return name
 
 
 @dataclass(frozen=True, slots=True)
