@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import errno
 import hashlib
 import json
 from collections.abc import AsyncIterator
@@ -15,6 +16,8 @@ from sqlalchemy import insert
 
 from agencies import CASE, SIGNAL
 from desk.given import CANARY, REF, TOKEN, Given, desk_of
+from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.private_files import write_private
 from nrmbus.cli.desk import history
 from nrmbus.client.door import Door
 from nrmbus.desk.store import tables
@@ -163,6 +166,83 @@ async def test_what_may_not_be_read_is_named_with_the_reason(tmp_path: Path, mon
     (left,) = lines(out / "left-out.jsonl")
     assert (left["type"], left["why"]) == ("referral.submitted", "consent_withdrawn")
     assert "CANARY" not in "".join(each.read_text() for each in out.rglob("*") if each.is_file())
+
+
+class Documents:
+    """Desk with one case, in which three documents were shared; it counts the files in *out* at each reading."""
+
+    def __init__(self, out: Path) -> None:
+        self.out, self.written = out, list[int]()
+
+    async def get(self, path: str, **asked: str) -> dict[str, Any]:
+        """Return the cases, the events of the case, or an empty list."""
+        if path == "/v1/cases":
+            return {"cases": [] if asked.get("after") else [{"case": CASE}]}
+        shared = {"type": "document.shared", "source": "ngo-a", "parts": [], "case": CASE}
+        found = [{**shared, "id": f"d{number}", "number": number} for number in range(3)]
+        return {"reads": [], "events": found if path.endswith("/timeline") else [], "next": None}
+
+    async def read_case(self, *_: str, **__: str) -> dict[str, Any]:
+        """Record the export."""
+        return {"number": 7}
+
+    async def case(self, case: str) -> dict[str, Any]:
+        """Return the case in short."""
+        return {"case": case}
+
+    async def document(self, *_: str, **__: str | None) -> tuple[str, bytes]:
+        """Return a document."""
+        self.written.append(len(list((self.out / "files").glob("*"))))
+        return "application/pdf", b"%PDF-1.7"
+
+
+def taken(out: Path, monkeypatch: pytest.MonkeyPatch) -> Documents:
+    """Return a desk with three documents, which the command reaches."""
+    desk = Documents(out)
+
+    @asynccontextmanager
+    async def door_of(*_: Any) -> AsyncIterator[Documents]:
+        yield desk
+
+    monkeypatch.setattr(history, "door_of", door_of)
+    return desk
+
+
+def test_each_document_is_written_before_the_next_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a case whose documents are larger than the memory, then the memory holds one of them at a time."""
+    out = tmp_path / "history"
+    desk = taken(out, monkeypatch)
+    folder: Any = SimpleNamespace(settings=SimpleNamespace(bus="b"))
+    counted = asyncio.run(history._write(folder, "vac", out, "V-7", "case_work"))
+
+    assert desk.written == [0, 1, 2]
+    assert counted["files"] == 3
+    assert [each["file"] for each in lines(out / "cases" / f"{CASE}.jsonl")] == [f"files/d{n}.pdf" for n in range(3)]
+
+
+def test_a_full_disk_is_one_sentence_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The export ends at the first file that finds no room.
+
+    Given: a disk that is full after the first document.
+    When: an agency takes its history.
+    Then: no third document is read, and the sentence says that the folder is not complete and has to be removed.
+    """
+    out = tmp_path / "history"
+    BusFolder(tmp_path).create(play=True)
+    desk = taken(out, monkeypatch)
+
+    def until_full(path: Path, content: bytes) -> None:
+        if path.name == "d1.pdf":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write_private(path, content)
+
+    monkeypatch.setattr(history, "write_private", until_full)
+    done = nrmbus("history", "vac", out, "--actor", "V-7", "--data", tmp_path)
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"{out} is not complete" in done.stderr
+    assert "remove the folder, and give the command again" in done.stderr
+    assert desk.written == [0, 1]
 
 
 def test_nothing_is_written_over(tmp_path: Path) -> None:

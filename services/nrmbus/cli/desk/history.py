@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -105,17 +105,15 @@ async def _write(folder: BusFolder, agency: str, out: Path, actor: str, purpose:
         reads: list[Json] = []
         left_out: list[Json] = []
         for case in await known_cases(door):
-            taken = _Case(door, case, agency)
+            taken = _Case(door, case, agency, written.put)
             await taken.take(actor, purpose)
             written.lines(f"cases/{case}.jsonl", taken.events)
-            for name, content in taken.files.items():
-                written.put(name, content)
             summaries.append(taken.summary)
             reads += [{"case": case, **each} async for each in _pages(door, f"/v1/cases/{case}/reads", "reads")]
             left_out += taken.left_out
             totals["events"] += len(taken.events)
             totals["letters"] += sum("letter" in each for each in taken.events)
-            totals["files"] += len(taken.files)
+            totals["files"] += sum("file" in each for each in taken.events)
         totals |= {"cases": len(summaries), "left_out": len(left_out)}
         written.lines("cases.jsonl", summaries)
         written.lines("reads.jsonl", reads)
@@ -144,8 +142,18 @@ class _Folder:
         self._digests: dict[str, str] = {}
 
     def put(self, name: str, content: bytes) -> None:
-        """Write the file *name*."""
-        write_private(self._path / name, content)
+        """Write the file *name*.
+
+        Raises:
+            BusError: the disk took no more.
+        """
+        try:
+            write_private(self._path / name, content)
+        except OSError as error:
+            raise BusError(
+                f"{self._path} is not complete, because a file could not be written ({error.strerror}). Make room, remove the "
+                "folder, and give the command again. The readings so far are recorded, and will be recorded once more."
+            ) from None
         self._digests[name] = hashlib.sha256(content).hexdigest()
 
     def lines(self, name: str, found: Iterable[Json]) -> None:
@@ -155,21 +163,20 @@ class _Folder:
     def end(self) -> None:
         """Write the digests of all files: a folder without them is not complete."""
         sums = "".join(f"{digest}  {name}\n" for name, digest in sorted(self._digests.items()))
-        write_private(self._path / "SHA256SUMS", sums.encode())
+        self.put("SHA256SUMS", sums.encode())
 
 
 class _Case:
-    """One case, as it is taken from the desk."""
+    """One case, as it is taken from the desk; *put* writes a document by its name in the folder."""
 
-    def __init__(self, door: Door, case: str, agency: str) -> None:
-        self._door, self._case, self._agency = door, case, agency
+    def __init__(self, door: Door, case: str, agency: str, put: Callable[[str, bytes], None]) -> None:
+        self._door, self._case, self._agency, self._put = door, case, agency, put
         self.summary: Json = {}
         self.events: list[Json] = []
-        self.files: dict[str, bytes] = {}
         self.left_out: list[Json] = []
 
     async def take(self, actor: str, purpose: str) -> None:
-        """Have the export recorded, then read the case's events, letters and documents."""
+        """Have the export recorded, then read the case's events and letters, and write its documents."""
         recorded, opens = None, True
         try:
             answer = await self._door.read_case(self._case, what="export", actor=actor, purpose=purpose)
@@ -197,7 +204,10 @@ class _Case:
             yield row
 
     async def _read_documents(self, actor: str, purpose: str) -> None:
-        """Read the documents of the case, each on record. The announcing event then names the document's file."""
+        """Read the documents of the case, each on record. The announcing event then names the document's file.
+
+        Each is written before the next is read: together they may be larger than the memory.
+        """
         for event in self.events:
             if event["type"] != _DOCUMENT:
                 continue
@@ -211,7 +221,7 @@ class _Case:
                 self.left_out.append(self._about(event, "document", error.code))
             else:
                 name = f"files/{event['id']}.{ENDINGS.get(kind, 'bin')}"
-                self.files[name] = content
+                self._put(name, content)
                 event["file"] = name
 
     def _missing(self) -> Iterator[Json]:
