@@ -39,6 +39,8 @@ SILENT_SECONDS: Final = 15.0
 """Silence of Kafka at which a person is notified; a waiting desk has an answer every two seconds."""
 
 Health = Mapping[str, Any]
+_LOSSES: Final = ("ledger_lost", "ledger_older")
+"""Kinds of tasks by which a loss is a fault until a person has marked the task as done."""
 ENDING: Final = ("sealing_key", "token_ends", "door_certificate", "mail")
 """Members of a desk's health that name in a sentence what ends soon, or fails without stopping the desk; null otherwise."""
 
@@ -64,7 +66,7 @@ def suspended(folder: BusFolder) -> frozenset[str]:
 
 
 async def ask(folder: BusFolder, name: str) -> Health | None:
-    """Return the health of the desk or service *name*, the kinds of its ``open_tasks``, and its metrics as ``shown``.
+    """Return the health of the desk or service *name*, those of `_LOSSES` that are its ``open_tasks``, and its metrics as ``shown``.
 
     None if there is no answer. A service that waits for another process has only the reason, as ``standby``. A service
     without Kafka's answer since its start has only the reason, as ``waiting``.
@@ -83,8 +85,11 @@ async def ask(folder: BusFolder, name: str) -> Health | None:
             if health.get("held_up") == "ledger_held":
                 return {"ready": True, "standby": _STANDBY}
             has_tasks = parted(name)[0] not in SERVICES and not is_public_page(name) and "waits" not in health
-            tasks = [] if not has_tasks else (await door.tasks())["tasks"]
-            found = {**health, "open_tasks": sorted({each["kind"] for each in tasks})}
+            # By kind: a desk may have any number of older tasks.
+            asked = (
+                [] if not has_tasks else [(each, await door.get("/v1/tasks", kind=each, limit="1")) for each in _LOSSES]
+            )
+            found = {**health, "open_tasks": [kind for kind, answer in asked if answer["tasks"]]}
             with suppress(DoorError):  # a service of an earlier release has no metrics
                 found["shown"] = _numbers(await door.metrics())
             return found

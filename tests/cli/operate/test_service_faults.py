@@ -7,16 +7,21 @@ from typing import Any
 
 import pytest
 
+from desk.given import TOKEN, desk_of
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.private_files import write_json
+from nrmbus.cli import health
 from nrmbus.cli.health import remark_on
 from nrmbus.cli.hosts import Placed
 from nrmbus.cli.operate.faults import of_hosts
 from nrmbus.cli.operate.service_faults import of_peers, of_services, of_stopped
+from nrmbus.client.door import Door
 from nrmbus.desk.errors import MEANINGS
+from nrmbus.desk.store.ledger import finish_task, open_task
 from nrmbus.host.services import public_page_of
 
 NOW = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
+STAMP = "2026-03-02T05:00:00Z"
 
 
 def test_a_service_that_fails_is_a_finding_with_the_last_line_of_its_log(tmp_path: Path) -> None:
@@ -54,6 +59,38 @@ def test_an_older_copy_is_told_until_a_person_has_seen_it(
 
     assert (found.code, found.why) == ("ledger_older", older["sentence"])
     assert (found.serious, mend in found.mend) == (is_serious, True)
+
+
+@pytest.mark.parametrize("kind", ["ledger_lost", "ledger_older"])
+async def test_a_loss_is_found_behind_any_number_of_older_tasks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """A loss stays a fault until somebody has looked at it.
+
+    Given: a desk with 300 older open tasks, whose last task tells of a loss.
+    When: the doctor asks the desk.
+    Then: the finding is a fault; once that task is done, it is a note.
+    """
+    folder = BusFolder(tmp_path / "bus")
+    folder.create(play=True)
+    async with desk_of("ngo-a", tmp_path) as here:
+        monkeypatch.setattr(Door, "of", lambda _: Door("http://127.0.0.1", TOKEN, transport=here.door._transport))
+        async with here.desk.seat.ledger.write() as tx:
+            for number in range(300):
+                open_task(tx, opened=STAMP, subject=f"{number:032x}", event_id=f"e{number}", kind="read", about="{}")
+            open_task(tx, opened=STAMP, subject="", event_id="", kind=kind, about="{}")
+
+        async def found() -> list[tuple[str, bool]]:
+            loss = {kind: {"caught_up": True, "sentence": "On a day this desk lost what it had."}}
+            answer = await health.ask(folder, "ngo-a") or {}
+            return [(each.code, each.serious) for each in of_services(folder, {"ngo-a": {**answer, **loss}})]
+
+        before = await found()
+        async with here.desk.seat.ledger.write() as tx:
+            finish_task(tx, 301, STAMP)
+        after = await found()
+
+    assert (before, after) == ([(kind, True)], [(kind, False)])
 
 
 @pytest.mark.parametrize(
