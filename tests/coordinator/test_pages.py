@@ -119,6 +119,16 @@ async def test_a_second_silence_is_one_task(here: Given) -> None:
     assert shown.count("The desk of vac no longer takes what is delivered.") == 1
 
 
+async def test_the_task_of_a_past_silence_is_done(here: Given) -> None:
+    """Given an agency that reads again, then no list of open tasks has the task that no page shows any more."""
+    for agency, listening in (("shelter", False), ("vac", False), ("shelter", True)):
+        await hear(here, "timekeeper", "agency.listening_changed", SILENT | {"agency": agency, "listening": listening})
+    tasks = (await here.door.get("/v1/tasks")).json()["tasks"]
+
+    assert [each["sentence"].partition(" no longer")[0] for each in tasks] == ["The desk of vac"]
+    assert (await here.door.get("/health")).json()["tasks"] == 1
+
+
 async def test_a_breach_is_shown_as_a_band_until_it_is_over(here: Given) -> None:
     """Kind, number of persons as a band, and what was done; no person and no case."""
     await hear(here, "ngo-a", "data.breach_reported", BREACH)

@@ -33,6 +33,16 @@ class TestSilence:
         """Nobody is called when a desk is back."""
         given(procedure, me=ME).when(says("timekeeper", listening(is_there=True))).then()
 
+    def test_an_agency_that_reads_again_ends_its_own_tasks(self) -> None:
+        """Given two silent agencies, when one reads again, then the task to call that one is over, and only once."""
+        story = given(procedure, me=ME)
+        called = story.when(says("timekeeper", listening(is_there=False))).task
+        story.when(says("timekeeper", ListeningChanged(agency="vac", listening=False, since=NOW)))
+        back = says("timekeeper", listening(is_there=True))
+
+        assert story.when(back).said.over == ((procedure.SILENT, called.event),)
+        assert story.when(back).said.over == ()
+
 
 class TestBreach:
     """Line 2."""

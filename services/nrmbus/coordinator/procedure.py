@@ -2,6 +2,8 @@
 
 from typing import Final
 
+from pydantic import Field
+
 from nrmbus.desk.procedure.interface import Heard, Result, Settings, line, task
 from nrmbus.events.agency import ListeningChanged
 from nrmbus.events.breach import BreachReported
@@ -16,7 +18,9 @@ CORRECTED: Final = "figures_corrected"
 
 
 class State(Frozen):
-    """Nothing: the office has no case, and its tasks stand in the ledger."""
+    """Which agencies do not read: for each the events whose tasks end when it reads again. The office has no case."""
+
+    silent: dict[str, tuple[str, ...]] = Field(default_factory=dict)
 
 
 def begin(_: Settings) -> State:
@@ -25,10 +29,10 @@ def begin(_: Settings) -> State:
 
 
 @line(ListeningChanged)
-def silence(said: ListeningChanged, heard: Heard, _: State) -> Result | None:
+def silence(said: ListeningChanged, heard: Heard, state: State) -> Result | None:
     """1. An agency no longer takes what is delivered: the office calls it, since letters and people wait there ([D])."""
     if said.listening:
-        return Result()
+        return Result(over=tuple((SILENT, event) for event in state.silent.get(said.agency, ())))
     sentence = f"The desk of {said.agency} no longer takes what is delivered: call the agency, and ask when its desk runs again."
     return Result(tasks=(task(heard, SILENT, sentence),))
 
@@ -54,9 +58,15 @@ def corrected(said: PeriodPublished, heard: Heard) -> Result:
     return Result(tasks=(task(heard, CORRECTED, sentence),))
 
 
-def keep(state: State, _: Heard) -> State:
-    """Return the state as it was."""
-    return state
+def keep(state: State, heard: Heard) -> State:
+    """Return the state after *heard*: an agency is added with each event of its silence, and leaves when it reads again."""
+    said = heard.event.data
+    if not isinstance(said, ListeningChanged):
+        return state
+    silent = {agency: events for agency, events in state.silent.items() if agency != said.agency}
+    if not said.listening:
+        silent[said.agency] = (*state.silent.get(said.agency, ()), heard.event.id)
+    return State(silent=silent)
 
 
 def take_back(state: State, _: Event) -> State:

@@ -15,7 +15,7 @@ from nrmbus.desk.state.cases import Cases
 from nrmbus.desk.state.context import Seat
 from nrmbus.desk.state.integrity import Unaltered
 from nrmbus.desk.store import tables
-from nrmbus.desk.store.ledger import open_task
+from nrmbus.desk.store.ledger import finish_task_of, open_task
 from nrmbus.desk.versions import Speaks
 from nrmbus.directory import epochs
 from nrmbus.events import bulletin
@@ -142,11 +142,13 @@ class Desk:
         self.seat.ledger.otherwise(lambda: setattr(self, "book", before))
 
     def say(self, tx: Connection, said: Result, cause: Event | None) -> None:
-        """Store within *tx* the answer of a procedure: drafts in the outbox, tasks on the list."""
+        """Store within *tx* the answer of a procedure: drafts in the outbox, tasks on the list, and earlier tasks as done."""
         correlation = (cause.correlationid or cause.id) if cause else None
         for draft in said.drafts:
             exchange = None if draft.data.keyed_by == "agency" else correlation  # a bulletin leads to no case
             queue.put(self.seat, tx, draft, origin="procedure", correlationid=exchange)
+        for code, event in said.over:
+            finish_task_of(tx, event, code, self.seat.stamp())
         for task in said.tasks:
             about = {"sentence": task.sentence, "alternatives": list(task.alternatives)}
             if task.referral:

@@ -108,7 +108,8 @@ class MemoryDesk:
         held.append(delivery.own or delivery.opened)
         if parts := break_glass.needed(self._agency.id, event, view):
             said += break_glass.answer(self._agency.id, event, parts, held, fact.registered)
-        self.tasks += said.tasks
+        open_before = (each for each in self.tasks if (each.code, each.event) not in said.over)
+        self.tasks = (*open_before, *said.tasks)
         return (*said.drafts, *_erased(self._agency.id, fact))
 
     def _lose(self, event: Event, code: str) -> tuple[Draft, ...]:

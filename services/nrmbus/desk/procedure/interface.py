@@ -69,14 +69,18 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """Result of a line of a procedure: drafts to publish, and tasks. Empty: the event needs nothing."""
+    """Result of a line of a procedure: drafts to publish, and tasks. Empty: the event needs nothing.
+
+    *over* names earlier tasks that the event ends, by their code and the id of their event.
+    """
 
     drafts: tuple[Draft, ...] = ()
     tasks: tuple[Task, ...] = ()
+    over: tuple[tuple[str, str], ...] = ()
 
     def __add__(self, other: "Result") -> "Result":
         """Return both results as one."""
-        return Result(self.drafts + other.drafts, self.tasks + other.tasks)
+        return Result(self.drafts + other.drafts, self.tasks + other.tasks, self.over + other.over)
 
 
 class Settings(Frozen):

@@ -375,3 +375,9 @@ def finish_task(tx: Connection, task: int, at: str) -> bool:
     """Mark a task as done; return False if there is no such open task."""
     statement = update(tables.tasks).where(tables.tasks.c.id == task, tables.tasks.c.done.is_(None)).values(done=at)
     return bool(tx.execute(statement).rowcount)
+
+
+def finish_task_of(tx: Connection, event_id: str, kind: str, at: str) -> None:
+    """Mark the task of *kind* about an event as done; nothing if there is no such open task."""
+    of_event = (tables.tasks.c.event == event_id, tables.tasks.c.kind == kind)
+    tx.execute(update(tables.tasks).where(*of_event, tables.tasks.c.done.is_(None)).values(done=at))
