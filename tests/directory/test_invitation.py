@@ -15,6 +15,8 @@ from nrmbus.cli.membership import agency, invitation
 from nrmbus.cli.operate import run
 from nrmbus.directory import DirectoryError, Operator, operator_key
 from nrmbus.directory.invitation import Invitation
+from nrmbus.events.policy import MOST_CHARACTERS
+from nrmbus.rules.profile_files import profile_text, read_profile
 from typed import typed
 
 BROKER = "kafka.invalid:9093"
@@ -263,6 +265,17 @@ def test_a_broker_is_met_at_one_address_or_several(place: str, file: Path, tmp_p
     """Addresses are passed to Kafka's clients as given."""
     invitation.join(_altered(file, bootstrap=place), data=tmp_path / "ngo-b")
     assert BusFolder(tmp_path / "ngo-b").bootstrap == place
+
+
+def test_the_longest_profile_that_is_read_is_carried(operator: BusFolder, tmp_path: Path) -> None:
+    """Given a bus with a profile of its own as long as one may be, then another machine is invited, and gets that profile."""
+    text = profile_text("az@2022-04-29") + "# "
+    text += "ə" * (MOST_CHARACTERS - len(text))
+    operator.keep_profile("xx@2026-01-01", text)
+    Invitation.to(operator, BROKER).write(tmp_path / "file")
+
+    assert read_profile(text).name == "az@2022-04-29"
+    assert Invitation.read(tmp_path / "file").profiles == {"xx@2026-01-01": text}
 
 
 @pytest.mark.parametrize("what", ODD)

@@ -19,11 +19,9 @@ from nrmbus.directory.entry import body_of
 from nrmbus.directory.errors import DirectoryCode, DirectoryError
 from nrmbus.directory.operator import OPERATOR_KEY, operator_key
 from nrmbus.directory.requests import Carried
-from nrmbus.events.policy import PROFILE_NAME
+from nrmbus.events.policy import MOST_CHARACTERS, PROFILE_NAME
 from nrmbus.wire import json
 
-MOST_CHARACTERS: Final = 200_000
-"""Length of the longest profile that an invitation carries."""
 _GROUP: Final = 4
 _DIGITS: Final = 32
 """Hex digits of a fingerprint: 128 bits, which nobody meets by trying."""

@@ -12,6 +12,8 @@ from nrmbus.events.model import Data, Day, Digest, clear
 
 PROFILE_NAME: Final = r"^[a-z]{2,20}(-[a-z]{2,20})?@\d{4}-\d{2}-\d{2}$"
 """A country, or an organisation, and the day of the act."""
+MOST_CHARACTERS: Final = 1_000_000
+"""Length of the longest profile that is read, carried to another machine, or asked about; a whole one has 45,000."""
 Act = Annotated[str, Field(pattern=r"^[A-Z][A-Za-z]{1,15} [0-9]{1,6}(/[0-9]{4}|-[A-Z]{1,5})?$")]
 """A legal act by its kind and its number, such as CoM 131/2009 or Law 958-IIQ.
 

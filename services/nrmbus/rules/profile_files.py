@@ -16,6 +16,7 @@ import yaml
 from pydantic import ValidationError
 from yaml.error import Mark
 
+from nrmbus.events.policy import MOST_CHARACTERS
 from nrmbus.packed import packed
 from nrmbus.rules import overlay
 from nrmbus.rules.calendar import Calendar
@@ -24,8 +25,6 @@ from nrmbus.rules.profile import Profile, ProfileError, UnknownProfileError
 _PROFILES: Final = packed("rules/profiles")
 _OWN: Final[dict[str, str]] = {}
 """Texts of the profiles that were added to those of this release, by name."""
-MOST_CHARACTERS: Final = 1_000_000
-"""Length of the longest profile that is read; a whole one has 45,000."""
 
 # libyaml's, where PyYAML was built with it: 7 ms instead of 70, at the start of every service.
 _Loader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

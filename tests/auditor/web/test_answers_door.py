@@ -16,6 +16,7 @@ from nrmbus.auditor.reports.holders import access_records
 from nrmbus.auditor.web import questions
 from nrmbus.auditor.web.access_log import AccessLog, OnRecord, Question
 from nrmbus.auditor.web.queries import find, finished, read_query
+from nrmbus.events.policy import MOST_CHARACTERS
 
 
 @pytest.fixture(name="door")
@@ -144,6 +145,17 @@ async def test_a_mistyped_query_is_refused_and_not_recorded(door: Door, query: d
     assert words in answer.json()["sentence"]
     assert "canary" not in answer.text
     assert door.hall.sent == []
+
+
+async def test_the_longest_profile_is_answered_in_any_script(door: Door) -> None:
+    """Given a profile as long as one may be, with remarks in Russian, then the auditor answers what the command line sends."""
+    draft = copied(REFER_IN_36_HOURS) + "# "
+    draft += "я" * (MOST_CHARACTERS - len(draft))
+    query = {"kind": "what_if", "profile": NAME, "text": draft}
+    async with door.asked() as client:
+        answer = await client.post("/answers", content=json.dumps(inquiry(door, query)).encode())
+
+    assert answer.json()["answer"]["what_if"]["totals"]["clock_moved"] == 1
 
 
 async def test_a_long_draft_is_answered_and_a_long_option_is_not(door: Door) -> None:

@@ -32,6 +32,7 @@ from nrmbus.bus.periodic import every
 from nrmbus.events.access import AccessGranted, AccessPurpose
 from nrmbus.events.erasure import AccessHoldPlaced
 from nrmbus.events.errors import Invalid
+from nrmbus.events.policy import MOST_CHARACTERS
 from nrmbus.telemetry import log
 from nrmbus.wire import ids, times
 from nrmbus.wire.names import AUDITOR
@@ -39,8 +40,8 @@ from nrmbus.wire.names import AUDITOR
 BODY_LIMIT: Final = 1024
 QUERY_LIMIT: Final = 16 * 1024
 """Bytes of a query, whose options are as long as somebody types them."""
-DRAFT_LIMIT: Final = 1024 * 1024
-"""Bytes of an inquiry that brings a profile of its own."""
+DRAFT_LIMIT: Final = QUERY_LIMIT + 12 * MOST_CHARACTERS
+"""Bytes of an inquiry that brings a profile of its own: JSON escapes a character in up to 12."""
 SETTLE_SECONDS: Final = 10.0
 """Seconds of real time between two looks for readings off the record."""
 
