@@ -75,8 +75,9 @@ def test_attachments_are_those_that_the_agency_signed(
         Request.read(tmp_path / "file")
 
 
+@pytest.mark.thorough
 def test_a_request_to_leave_has_room_for_the_longest_list_of_cases(office: Office, tmp_path: Path) -> None:
-    """Given a declaration on each case in a list of 1 MiB, when the request is written, then it is read again.
+    """Given a declaration on each case in a list of 8 MiB, when the request is written, then it is read again.
 
     A request that nobody could read is not written.
     """
@@ -89,12 +90,12 @@ def test_a_request_to_leave_has_room_for_the_longest_list_of_cases(office: Offic
         said = one.disposals * cases
         return Request(entry=joining.changed(one.entry, cases=digest(*said)), disposals=said)
 
-    longest = listing(1024 * 1024 // len(shortest))
+    longest = listing(8 * 1024 * 1024 // len(shortest))
     longest.write(tmp_path / "file")
     assert Request.read(tmp_path / "file") == longest
 
     with pytest.raises(DirectoryError, match="request_large"):
-        listing(60_000).write(tmp_path / "other")
+        listing(300_000).write(tmp_path / "other")
     assert not (tmp_path / "other").exists()
 
 

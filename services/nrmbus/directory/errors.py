@@ -65,7 +65,7 @@ SENTENCES: Final[Mapping[DirectoryCode, str]] = MappingProxyType(
         "head_key_changed": "The list of admitters names another key for heads, which such a list cannot change: have the change proposed again.",
         "went_back": "The topic ends before an entry that this machine has read, or has another entry in its place, so it was restored from an old state, cut or forked: stop and ask the operator.",
         "request_malformed": "The file is not a request of nrmbus agency, or was altered: have the agency send it again; a change of the admitters is signed with nrmbus admitter sign.",
-        "request_large": "The request would be larger than 16 MiB, which nobody could read, so it was not written: list fewer cases in --cases.",
+        "request_large": "The request would be larger than 128 MiB, which nobody could read, so it was not written: list fewer cases in --cases.",
         "request_changed": "The request was changed after an admitter signed it: begin again with the agency's own file.",
         "case_open": "A case of the agency has neither a signed deletion nor a hand-over: list the case with --cases FILE.",
         "supervises_others": "Other agencies have this one as their supervisor, which cannot change: nrmbus agency list shows them. They leave first, with nrmbus agency retire, and join under other ids with another supervisor or none.",

@@ -23,7 +23,7 @@ from nrmbus.wire.keys import files
 from nrmbus.wire.keys.keys import SigningKey, VerifyKey
 
 LARGEST: Final = 16 * 1024 * 1024
-"""Bytes of a file: what an agency declares of each case in a list of 1 MiB, the longest of `nrmbus agency retire --cases`."""
+"""Bytes of a file or record, unless its class says otherwise."""
 Pem = Annotated[str, Field(max_length=8192)]
 Word = Annotated[str, Field(max_length=2048)]
 
@@ -71,19 +71,20 @@ class Carried(Frozen):
     """File or topic record that agency, admitters and operator exchange."""
 
     malformed: ClassVar[DirectoryCode] = "request_malformed"
+    largest: ClassVar[int] = LARGEST
 
     @classmethod
     def read(cls, path: Path) -> Self:
         """Read the file at *path*. Raises DirectoryError as `parsed`; OSError when it cannot be read."""
-        raw, _ = files.read(path, LARGEST + 1)
+        raw, _ = files.read(path, cls.largest + 1)
         return cls.parsed(raw)
 
     @classmethod
     def parsed(cls, raw: bytes) -> Self:
         """Read what stands in a file or a record. Raises DirectoryError with the code `malformed`."""
         with suppress(WireError, ValidationError):
-            if len(raw) <= LARGEST:
-                return cls.model_validate_json(json.dumps(json.loads(raw, limit=LARGEST)))
+            if len(raw) <= cls.largest:
+                return cls.model_validate_json(json.dumps(json.loads(raw, limit=cls.largest)))
         raise DirectoryError(cls.malformed)
 
     @property
@@ -94,7 +95,7 @@ class Carried(Frozen):
             DirectoryError: ``request_large``: `read` would refuse it.
         """
         raw = json_lines(body_of(self))
-        if len(raw) > LARGEST:
+        if len(raw) > self.largest:
             raise DirectoryError("request_large")
         return raw
 
@@ -104,8 +105,12 @@ class Carried(Frozen):
 
 
 class Request(Carried):
-    """The file. *certificate* and *ca* come back with the admission, and *word*, the operator's on both."""
+    """The file. *certificate* and *ca* come back with the admission, and *word*, the operator's on both.
 
+    An agency that leaves declares something of each case in a list of 8 MiB, the longest of `nrmbus agency retire --cases`.
+    """
+
+    largest: ClassVar[int] = 128 * 1024 * 1024
     form: Literal["nrmbus-request/1"] = "nrmbus-request/1"
     entry: Entry
     csr: Pem | None = None

@@ -297,7 +297,7 @@ def test_a_request_that_cannot_be_written_destroys_nothing(
         return directory
 
     monkeypatch.setattr(commands, "read_as", known)
-    monkeypatch.setattr(requests, "LARGEST", 100)
+    monkeypatch.setattr(requests.Request, "largest", 100)
     monkeypatch.setattr(agency, "destroyed", lambda *_: done.append("destroyed"))
     with pytest.raises(BusError, match="request_large"):
         agency.retire("ngo-a", cases=cases, out=tmp_path / "file", data=quiet.path, keys_unprotected=True)

@@ -55,6 +55,15 @@ def test_an_invalid_list_is_refused_whole(what: str, reader: str, tmp_path: Path
         READERS[reader](tmp_path / "list.yaml")
 
 
+@pytest.mark.thorough
+def test_an_agency_with_many_cases_can_list_them_all(tmp_path: Path) -> None:
+    """Given 30,000 cases, some years of a deciding body, then the list with which it leaves the bus is read whole."""
+    path = tmp_path / "cases.yaml"
+    path.write_text("".join(f'"{number:032x}": deleted\n' for number in range(30_000)))
+
+    assert len(disposals_of(path)) == 30_000
+
+
 @pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize("what", ["pipe", "folder", "device", "nothing"])
 def test_a_pipe_or_device_is_refused(what: str, reader: str, tmp_path: Path) -> None:

@@ -20,14 +20,17 @@ from nrmbus.wire.names import STATISTICS
 SHELTERS: Final = frozenset({"shelter_state", "ngo_shelter"})
 """Roles that have places."""
 
-_LARGEST: Final = 1024 * 1024
-"""Largest file in bytes, more than a country's agencies or an agency's cases need."""
+_MIB: Final = 1024 * 1024
+_AGENCIES: Final = _MIB
+"""Bytes of the largest list of agencies: more than a country has."""
+_CASES: Final = 8 * _MIB
+"""Bytes of the largest list of cases: almost 200,000. An agency lists every case in which it ever took part."""
 
 
-def _text(path: Path) -> str:
-    raw, _ = files.read(path, _LARGEST + 1)
-    if len(raw) > _LARGEST:
-        raise NotStrictError(1, "the file is larger than a list of agencies or cases gets")
+def _text(path: Path, largest: int) -> str:
+    raw, _ = files.read(path, largest + 1)
+    if len(raw) > largest:
+        raise NotStrictError(1, f"the file is larger than {largest // _MIB} MiB, and no longer list is read")
     return raw.decode()
 
 
@@ -42,7 +45,7 @@ def newcomers_of(path: Path, policy: str) -> Mapping[str, Newcomer]:
         BusError: the file cannot be read, or a line cannot be admitted; the message names the line.
     """
     try:
-        body, lines = load(_text(path))
+        body, lines = load(_text(path, _AGENCIES))
     except NotStrictError as error:
         message = f"{path}, {error}; see deploy/agencies/az-example.yaml"
     except OSError as error:
@@ -124,7 +127,7 @@ def disposals_of(path: Path) -> Mapping[str, str | None]:
         BusError: a line has another form; the message names the line.
     """
     try:
-        body, lines = load(_text(path))
+        body, lines = load(_text(path, _CASES))
     except NotStrictError as error:
         raise BusError(f"{path}, {error}") from None
     except OSError as error:

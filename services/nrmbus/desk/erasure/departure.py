@@ -41,9 +41,9 @@ async def delete(place: Place, *, bus: str, agency: str, cases: Collection[str])
                 if rounds.may_be_sent(tx, case):
                     raise DeskError("still_open")
             rounds.erase(tx, cases)
-            rounds.close_tasks(
-                tx, tables.tasks.c.subject.in_(cases), at=times.write(datetime.now(UTC).replace(microsecond=0))
-            )
+            now = times.write(datetime.now(UTC).replace(microsecond=0))
+            for case in cases:  # one by one: PostgreSQL takes 65,535 values in a statement
+                rounds.close_tasks(tx, tables.tasks.c.subject == case, at=now)
             # A case that was only typed is in no list, so nothing else would end its drafts, uploads and label.
             for table in (tables.case_labels, tables.assignments, tables.drafts):
                 tx.execute(sql.delete(table).where(table.c.subject.not_in(_KNOWN)))
