@@ -65,6 +65,19 @@ def test_a_hole_of_a_gigabyte_is_refused_before_it_is_in_memory(tmp_path: Path) 
     assert peak < 8 * verifier.LINE_LIMIT
 
 
+@pytest.mark.thorough
+def test_the_evidence_of_a_case_with_many_documents_is_read(tmp_path: Path) -> None:
+    """Given 900 MiB, or 300,000 lines, as of a case with 2,000 documents of 10 MB, then the program reads the file to its end."""
+    large, long = tmp_path / "large.jsonl", tmp_path / "long.jsonl"
+    with large.open("wb") as file:
+        for number in range(1, 901):  # holes, which take no room on the disk
+            file.seek(number * verifier.LINE_LIMIT - 1)
+            file.write(b"\n")
+    long.write_bytes(b"{}\n" * 300_000)
+
+    assert [sum(1 for _ in verifier.lines_of(each)) for each in (large, long)] == [900, 300_000]
+
+
 def test_the_line_at_fault_is_named(evidence: Evidence) -> None:
     """A reader of a large file finds the place."""
     rows = evidence.whole.splitlines(keepends=True)

@@ -4,8 +4,10 @@ import asyncio
 import json
 import re
 import subprocess
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from shutil import copytree
+from typing import Any, cast
 
 import pytest
 
@@ -14,15 +16,18 @@ from auditor.evidence.given import ORIGIN, TIME, Evidence
 from auditor.live import STARTS, AuditedBus
 from brokers import Broker
 from cli.test_commands import nrmbus
+from nrmbus.auditor.evidence import verifier
 from nrmbus.auditor.log.cosignatures import Cosigned
 from nrmbus.auditor.web.offline_log import OffTheRecord
+from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka import clients
 from nrmbus.bus.private_files import write_json
+from nrmbus.cli.audit import export
 from nrmbus.directory import SERVICES
 from nrmbus.wire.log.checkpoint import witness_name
 from nrmbus.wire.log.cosignature import Cosigner
-from nrmbus.wire.log.note import Note
+from nrmbus.wire.log.note import Ed25519Verifier, Note, vkey
 
 OFF = "--off-the-record"
 AGENCIES = ("ngo-a", "special-unit", "vac")
@@ -69,6 +74,62 @@ def cosigned(folder: BusFolder, evidence: Evidence) -> None:
 async def typed(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     """Type a command beside the test's own loop."""
     return await asyncio.to_thread(nrmbus, *arguments)
+
+
+class Recorded:
+    """Question that is recorded, and answered with evidence."""
+
+    def __init__(self, raw: bytes) -> None:
+        self.raw = raw
+
+    def needs_the_auditor(self) -> None:
+        """Find the auditor running."""
+
+    def finding(self) -> AbstractContextManager[None]:
+        """Look for the case."""
+        return nullcontext()
+
+    def cases(self, _: str) -> list[str]:
+        """Return the cases that may be meant."""
+        return [CASE]
+
+    def put(self, *_: str) -> int:
+        """Return the number of the record."""
+        return 7
+
+    def evidence(self, _: str, __: int) -> bytes:
+        """Return the evidence."""
+        return self.raw
+
+
+@pytest.mark.parametrize("is_too_large", [True, False])
+def test_evidence_beyond_the_verifier_is_kept_and_not_called_tampering(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_too_large: bool
+) -> None:
+    """The export is recorded, and nothing else gives a court this case.
+
+    Given: evidence that is longer than the verifier reads, or evidence with a changed line.
+    When: the case is exported.
+    Then: the long file stays, and the sentence says that it is not verified; the changed one is removed.
+    """
+    evidence = Evidence(tmp_path / "bus")
+    raw, out = evidence.whole, tmp_path / "case.evidence.jsonl"
+
+    async def keys(*_: object) -> list[list[tuple[str, str]]]:
+        return [[("--operator", vkey(Ed25519Verifier(f"nrmbus/{BUS}/operator", evidence.bus.operator.public)))]]
+
+    monkeypatch.setattr(export, "_keys", keys)
+    if is_too_large:
+        monkeypatch.setattr(verifier, "LINES_LIMIT", 10)
+    else:
+        raw = raw.replace(b'"vac"', b'"vax"')
+    folder, question = BusFolder(tmp_path / "bus"), cast("Any", Recorded(raw))
+    with pytest.raises(BusError) as said:
+        export._evidence(folder, CASE, out, question)
+
+    assert out.exists() is is_too_large
+    assert ("is not verified: it is larger than" in str(said.value)) is is_too_large
+    assert ("does not verify" in str(said.value)) is not is_too_large
 
 
 @pytest.mark.broker

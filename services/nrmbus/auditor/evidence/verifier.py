@@ -81,9 +81,9 @@ CODES: Final = {
 """Every way to fail, one sentence each."""
 
 FORMAT: Final = "nrmbus-evidence/3"
-TOTAL_LIMIT: Final = 256 * 1024 * 1024
+TOTAL_LIMIT: Final = 1024 * 1024 * 1024
 LINE_LIMIT: Final = 1024 * 1024
-LINES_LIMIT: Final = 100_000
+LINES_LIMIT: Final = 400_000
 DEPTH_LIMIT: Final = 16
 """Bytes of the file, bytes of a line, lines, and levels of nesting within a line."""
 
