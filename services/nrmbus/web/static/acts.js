@@ -4,13 +4,13 @@ if (form) {
   const status = form.querySelector("[data-status]");
   let timer = 0;
   let saving = null;
-  const save = () => (saving ??= saveNow().finally(() => { saving = null; }));
-  const saveNow = async () => {
+  const save = (headers = {}) => (saving ??= saveNow(headers).finally(() => { saving = null; }));
+  const saveNow = async (headers) => {
     const body = new URLSearchParams(new FormData(form));
     const names = [...form.elements].map((each) => each.name).filter((name) => name && name !== "version" && name !== "go");
     body.set("fields", [...new Set(names)].join(" "));
     try {
-      const answer = await fetch(form.dataset.keep, { method: "POST", body, redirect: "error" });
+      const answer = await fetch(form.dataset.keep, { method: "POST", headers, body, redirect: "error" });
       const said = answer.status === 401 ? { state: "over" } : await answer.json();
       if (said.state === "saved") {
         form.elements.version.value = said.version;
@@ -33,7 +33,8 @@ if (form) {
     await saving;
     form.requestSubmit(event.submitter);
   });
-  document.addEventListener("nrm:session-ends", save);
+  // The person may have gone away: this save must not extend the session.
+  document.addEventListener("nrm:session-ends", () => save({ "nrm-by-itself": "1" }));
 }
 
 const look = async () => {

@@ -14,6 +14,8 @@ from agencies import CASE
 from desk.given import CANARY, Given, desk_of
 from desk.web.acts.test_pages import with_case
 from desk.web.browsing import member
+from desk.web.staff.given import office
+from desk.web.staff.test_in_chromium import NAME, signed_in_at
 from nrmbus.desk.http.served import Door
 from nrmbus.desk.staff.members import Member
 from nrmbus.desk.web.application import AgencyPages
@@ -135,3 +137,22 @@ async def test_what_is_typed_is_saved_by_itself_and_an_answer_comes_without_a_re
         await here.settle()
 
         await page.get_by_role("heading", name="Registered", exact=True).wait_for()
+
+
+@pytest.mark.usefixtures("cheap_passwords")
+async def test_a_form_that_nobody_touches_extends_no_session(tmp_path: Path, program: str) -> None:
+    """Given a form that stays open without a key or a click, when its draft is saved two minutes before the session ends, then the session ends no later for it."""
+    async with office(tmp_path) as it, serving(AgencyPages(it.here.behind)) as address, chromium(program) as browser:
+        await it.example(NAME, "worker")
+        page = await signed_in_at(await browser.new_page(), address, "signals/new")
+        await page.get_by_role("button", name="Start").click()
+        await page.wait_for_selector("form[data-keep]")
+        await page.wait_for_function("document.querySelector('.js-enabled')")
+        await page.wait_for_load_state("networkidle")
+        (before,) = [each.ends for each in it.staff.sessions.everybodys()]
+        it.later(minutes=14)
+        async with page.expect_response("**/keep") as saved:
+            await page.clock.fast_forward(14 * 60_000)
+
+        assert (await (await saved.value).json())["state"] == "saved"
+        assert [each.ends for each in it.staff.sessions.everybodys()] == [before]
