@@ -51,11 +51,11 @@ async def test_a_person_writes_and_comes_back_for_the_answer(tmp_path: Path) -> 
     """The whole way: message, code, opened, answer, another message, all under one code."""
     with here(tmp_path) as page:
         written = await page.write(
-            danger="no", for_whom="myself", reach="phone", contact="CANARY 09", safe_times="night"
+            danger="no", for_whom="myself", reach="phone", contact="CANARY 09876", safe_times="night"
         )
         code = code_in(written)
         assert written.status_code == 200
-        assert read(page) == [Written(CANARY, "en", "myself", "phone", "CANARY 09", "night")]
+        assert read(page) == [Written(CANARY, "en", "myself", "phone", "CANARY 09876", "night")]
         assert "Nobody has opened your message yet" in (await page.come_back(codes.shown(code))).text
 
         answer(page, "Come <at> ten.\nWe wait.")
@@ -89,7 +89,7 @@ async def test_no_spelling_service_reads_what_a_person_types(tmp_path: Path) -> 
 
 async def test_a_number_without_a_way_to_reach_her_is_not_thrown_away(tmp_path: Path) -> None:
     """Given a number or times and no way chosen, then nothing is sent, and the page keeps them and asks for the way."""
-    typed = {"contact": "CANARY 09", "safe_times": "after nine"}
+    typed = {"contact": "CANARY 09876", "safe_times": "after nine"}
     with here(tmp_path) as page:
         for name, text in typed.items():
             asked = await page.write(**{name: text})
@@ -99,8 +99,25 @@ async def test_a_number_without_a_way_to_reach_her_is_not_thrown_away(tmp_path: 
 
         code_in(await page.send("/en/write", await page.write(**typed), reach="phone"))
         code_in(await page.write(**typed, reach="code"))
-        assert read(page, 1) == [Written(CANARY, "en", "", "phone", "CANARY 09", "after nine")]
+        assert read(page, 1) == [Written(CANARY, "en", "", "phone", "CANARY 09876", "after nine")]
         assert read(page, 2) == [Written(CANARY, "en", "", "code")]
+
+
+@pytest.mark.parametrize(
+    ("reach", "contact", "sentence"),
+    [("phone", "abc", "Is the number right?"), ("email", "nomail", "Is the address right?")],
+)
+async def test_a_number_or_address_that_reaches_nobody_is_asked_about(
+    tmp_path: Path, reach: str, contact: str, sentence: str
+) -> None:
+    """Given a number without digits or an e-mail address without an @, then nothing is sent, and the page keeps it and asks; another way needs neither."""
+    with here(tmp_path) as page:
+        asked = await page.write(reach=reach, contact=contact)
+        assert (asked.status_code, Fields(asked.text).found["contact"]) == (422, contact)
+        assert f'<a href="#contact">{sentence}' in asked.text
+        assert page.store.threads() == []
+
+        code_in(await page.write(reach="other", contact=contact))
 
 
 async def test_a_newer_message_that_nobody_opened_is_not_called_opened(tmp_path: Path) -> None:
@@ -160,7 +177,7 @@ async def test_another_language_keeps_what_was_typed_and_does_nothing(tmp_path: 
         assert {name: kept[name] for name in typed} == typed
         assert kept["slip"] == Fields(english.text).found["slip"]  # so that what was waited counts
 
-        receipt = await page.send("/ru/write", russian, contact="1")
+        receipt = await page.send("/ru/write", russian, contact="12345")
         code = code_in(receipt)
         assert "tel:" in receipt.text
 
@@ -218,7 +235,7 @@ async def test_nothing_typed_is_lost_when_a_form_is_not_taken(tmp_path: Path, mo
     with here(tmp_path) as page:
         form = await page.get("/en/write")
         told["contact"] = await page.send("/en/write", form, **words)
-        words["contact"] = "CANARY 09"
+        words["contact"] = "CANARY 09876"
         told["wait"] = await page.send_unproved("/en/write", form, **words)
         page.time[0] += 5 * 3600
         told["old"] = await page.send("/en/write", form, **words)

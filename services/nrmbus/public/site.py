@@ -33,6 +33,7 @@ from nrmbus.public.slips import Slip, Slips
 from nrmbus.telemetry import log
 from nrmbus.web import look
 from nrmbus.web.guard import HEADERS, Form, FormTooLarge, is_foreign
+from nrmbus.web.reach import unreachable
 from nrmbus.web.words import LANGUAGES, Language, Words, default_language, language_of
 from nrmbus.wire import ids
 from nrmbus.wire.errors import LetterClosed
@@ -466,6 +467,8 @@ def _wrong(form: Form, t: Words) -> dict[str, str]:
         wrong["text"] = _text_wrong(form["text"], t)
     if form["reach"] in ("phone", "email", "other") and not form["contact"].strip():
         wrong["contact"] = t("Write the number or address, or choose that you come back with your code.")
+    elif doubt := unreachable(t, form["reach"], form["contact"].strip()):
+        wrong["contact"] = doubt
     for name in ("contact", "safe_times"):
         if form["reach"] not in _REACH and form[name].strip():
             wrong[name] = t("Choose how we can reach you, or empty this field.")
