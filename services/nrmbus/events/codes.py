@@ -5,7 +5,7 @@ Sources: the names of HTCDS 2.0, Primero and the inter-agency referral form wher
 The lists are part of the published version of a type: a code more is a new version, and so is a code less.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
@@ -53,6 +53,8 @@ ApproverRole = Literal["duty_officer", "supervisor", "head_of_agency", "other"]
 
 # The person, coarsely
 AgeBand = Literal["0-9", "10-13", "14-15", "16-17", "18-24", "25-34", "35-44", "45-54", "55-64", "65+", "unknown"]
+CHILD_BANDS: Final = frozenset({"0-9", "10-13", "14-15", "16-17"})
+"""Age bands of people under 18."""
 Sex = Literal["F", "M", "X", "unknown"]
 Region = Annotated[str, Field(pattern=r"^[A-Z]{2}-[A-Z0-9]{1,3}$")]
 """ISO 3166-2, such as AZ-BA."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
+from nrmbus.events.codes import CHILD_BANDS
 from nrmbus.events.figures import UNKNOWN
 from nrmbus.events.model import Fact
 from nrmbus.statistics.specs import OTHER
@@ -16,7 +17,6 @@ LINKS: Final = {"case.linked": "other_case", "case.merged": "other_case"}
 """Events that link two cases of one person, and the coded field with the other case."""
 CODE: Final = {"decided": "status", "helped": "service", "steps": "step"}
 """Dimension of the code with which a person counts in a population."""
-_CHILD_BANDS: Final = frozenset({"0-9", "10-13", "14-15", "16-17"})
 _FORM_OF: Final = {
     "SexualExploitation": "sexual", "ForcedLabour": "labour", "ChildLabour": "labour", "Servitude": "labour", "Slavery": "labour",
     "ForcedBegging": "begging", "ForcedCriminality": "criminality", "OrganRemoval": "organs",
@@ -143,9 +143,9 @@ def _child(facts: Iterable[Fact], band: str | None) -> bool | None:
             child = True
         elif fact.event.type == "safeguard.age_assessed":
             child = data.result != "adult"
-    return child if child is not None or band is None else band in _CHILD_BANDS
+    return child if child is not None or band is None else band in CHILD_BANDS
 
 
 def fits(age: str, band: str) -> bool:
     """Return whether the age *band* lies in the *age*; an unknown one lies in each."""
-    return UNKNOWN in (band, age) or (band in _CHILD_BANDS) == (age == "child")
+    return UNKNOWN in (band, age) or (band in CHILD_BANDS) == (age == "child")

@@ -14,6 +14,7 @@ from nrmbus.desk.outbox import drafts
 from nrmbus.desk.outbox.drafts import Kept, PassedError, TooLongError, Typed
 from nrmbus.desk.web.acts import around, fields, form, sending
 from nrmbus.desk.web.acts.around import Case
+from nrmbus.desk.web.acts.doubts import doubts
 from nrmbus.desk.web.acts.fields import Shown
 from nrmbus.desk.web.acts.guide_events import new_ids
 from nrmbus.desk.web.acts.guide_questions import GUIDE
@@ -246,6 +247,10 @@ def errors_of(visit: Visit, act: Act, page: str, typed: Typed) -> dict[str, str]
         field, pointer = fields.place_of(act.sheet, typed, problem)
         if field is not None and act.page_of(field) == page:
             found.setdefault(pointer, fields.sentence(visit.t, field, problem))
+    for pointer, doubt in doubts(visit.t, request, around.today(visit)):
+        field = act.sheet.field_at(pointer)
+        if field is not None and act.page_of(field) == page:
+            found.setdefault(pointer, doubt)
     order = [each.pointer for each in act.sheet.fields]
     return dict(
         sorted(found.items(), key=lambda item: next(n for n, each in enumerate(order) if item[0].startswith(each)))

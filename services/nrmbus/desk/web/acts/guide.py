@@ -10,6 +10,7 @@ from starlette.responses import Response
 from nrmbus.desk.outbox import drafts
 from nrmbus.desk.outbox.drafts import Kept, Typed
 from nrmbus.desk.web.acts import around, fields, form, sending, speed
+from nrmbus.desk.web.acts.doubts import age_doubt, doubts
 from nrmbus.desk.web.acts.editing import CHECK, WHAT, merged, moment_of, save, sections_of, seen_of
 from nrmbus.desk.web.acts.fields import Choices, Option, Shown
 from nrmbus.desk.web.acts.form import Field
@@ -301,7 +302,8 @@ def errors_of(visit: Visit, page: str, typed: Typed) -> dict[str, str]:
     t = visit.t
     if page == LETTER:
         made = referral_form(visit)
-        found = form.problems(made, form.read(made, typed, t.zone))
+        request = form.read(made, typed, t.zone)
+        found = form.problems(made, request)
         letter = [each for each in found if each.pointer.startswith(f"/{form.SEALED}/")]
         placed = [(*fields.place_of(made, typed, each), each) for each in letter]
         basis = _questions(visit, page, typed)
@@ -310,9 +312,8 @@ def errors_of(visit: Visit, page: str, typed: Typed) -> dict[str, str]:
             each.pointer: fields.sentence(t, each, Problem(each.pointer, "value_error" if said else "missing"))
             for each in basis if not is_legal_basis(said)
         }  # fmt: skip
-        return wrong | {
-            pointer: fields.sentence(t, field, each) for field, pointer, each in placed if field is not None
-        }
+        wrong |= {pointer: fields.sentence(t, field, each) for field, pointer, each in placed if field is not None}
+        return dict(doubts(t, request, around.today(visit))) | wrong
     wrong = {
         each.pointer: fields.sentence(t, each, Problem(each.pointer, "missing"))
         for each in _questions(visit, page, typed) if each.is_required and not any(typed.get(each.name, ()))
@@ -329,6 +330,8 @@ def errors_of(visit: Visit, page: str, typed: Typed) -> dict[str, str]:
         )
     if page == PERSON and is_child(typed) and not form.one(typed, "guide.basis"):
         wrong["/guide/basis"] = t("Choose what it rests on that the person is, or may be, a child.")
+    if page == PERSON and (doubt := age_doubt(t, form.one(typed, "guide.child"), form.one(typed, "guide.age_band"))):
+        wrong["/guide/age_band"] = doubt
     language, needs = language_of(typed), form.one(typed, "guide.interpreter") == "yes"
     if (
         page == PERSON
