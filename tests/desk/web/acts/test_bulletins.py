@@ -7,6 +7,7 @@ import pytest
 from desk.given import Given, desk_of
 from desk.http.test_bulletins import SILENT
 from desk.web.acts.test_pages import begun, filled, heading, with_case
+from desk.web.acts.test_proposed import chosen
 from desk.web.browsing import browsing, gone, member
 from nrmbus.directory.entry import Kind
 from nrmbus.events import bulletin
@@ -84,3 +85,62 @@ async def test_an_agency_says_by_hand_for_whom_it_has_places(tmp_path: Path) -> 
     assert "/app/cases/" not in done.text
     assert (row.subject, row.verdict) == (bulletin.of("shelter"), "registered")
     assert refused.status_code == 404
+
+
+CAPACITY = "provider.capacity_changed"
+
+
+async def named(here: Given, places: dict[str, str]) -> None:
+    """Let the agency's system name its *places*."""
+    answer = await here.door.post("/v1/events", json={"type": CAPACITY, "actor": "S-1", "data": places})
+    assert answer.is_success, answer.text
+    await here.settle()
+
+
+async def test_the_form_of_places_begins_with_what_stands(tmp_path: Path) -> None:
+    """Given places that the agency named, then the form shows them and says that it replaces them; a draft in which nobody typed shows what was said since."""
+    found, said = [], []
+    async with desk_of("shelter", tmp_path) as here, browsing(here, member()) as browser:
+        for places in ({"women": "none"}, {"women": "none", "children": "free"}):
+            await named(here, places)
+            at = (await browser.post(f"/app/bulletins/{CAPACITY}", data={})).headers["location"]
+            form = await browser.get(at)
+            found.append((chosen(form, "data.women"), chosen(form, "data.children")))
+            said.append("Your answers replace what your agency said before." in form.text)
+
+    assert found == [(["none"], []), (["none"], ["free"])]
+    assert said == [True, True]
+
+
+async def test_a_draft_in_which_somebody_typed_is_not_filled_in_again(tmp_path: Path) -> None:
+    """Given a saved draft, when the agency names places elsewhere, then the draft keeps what was typed."""
+    async with desk_of("shelter", tmp_path) as here, browsing(here, member()) as browser:
+        at = (await browser.post(f"/app/bulletins/{CAPACITY}", data={})).headers["location"]
+        await filled(browser, at, {"data.men": "few"}, go="later")
+        await named(here, {"women": "none"})
+        again = (await browser.post(f"/app/bulletins/{CAPACITY}", data={})).headers["location"]
+        form = await browser.get(again)
+
+    assert again == at
+    assert (chosen(form, "data.men"), chosen(form, "data.women")) == (["few"], [])
+
+
+async def test_an_empty_form_of_places_erases_nothing(tmp_path: Path) -> None:
+    """Given a form without an answer, then its page asks for one, and it is not sent."""
+    async with desk_of("shelter", tmp_path) as here, browsing(here, member()) as browser:
+        at = (await browser.post(f"/app/bulletins/{CAPACITY}", data={})).headers["location"]
+        answer = await filled(browser, at, {})
+
+    assert answer.status_code == 422
+    assert '<a href="#data-women">Choose for at least one group whether there are places.' in answer.text
+
+
+async def test_a_page_without_places_says_so(tmp_path: Path) -> None:
+    """Given an agency whose system took its places back, then the page does not deny that it said something."""
+    async with desk_of("ngo-a", tmp_path) as here, browsing(here, member()) as browser:
+        for places in ({"women": "few"}, {}):
+            event = here.registrar.event("shelter", CAPACITY, places, case=bulletin.of("shelter"))
+            await here.hear(here.registrar.register(event, to="ngo-a"))
+        page = await browser.get("/app/bulletins")
+
+    assert "No agency has said what places it has" in page.text

@@ -1,5 +1,6 @@
 """Page of the bulletins: what agencies say of themselves and of no case, and what this agency may say itself."""
 
+from functools import partial
 from typing import Any, Final
 
 from starlette.responses import Response
@@ -8,6 +9,7 @@ from nrmbus.desk.outbox import drafts
 from nrmbus.desk.state.bulletins import announcements, standings
 from nrmbus.desk.web.acts import around, sending
 from nrmbus.desk.web.acts.editing import WHAT
+from nrmbus.desk.web.acts.proposed import proposed_about_no_case
 from nrmbus.desk.web.rooms import own_act
 from nrmbus.desk.web.shell import NotFound, Pages, Visit
 from nrmbus.events import bulletin
@@ -42,11 +44,16 @@ async def begin(visit: Visit) -> Response:
     if type not in ABOUT_NO_CASE or not around.may_do(visit, type) or own_act(visit, type) is not None:
         raise NotFound
     seat = visit.door.seat
+    typed = sending.fresh(type, proposed_about_no_case(visit, sending.model_of(visit.door, type)))
+    begun = partial(
+        drafts.begin, seat, owner=visit.me.number, type=type, subject=bulletin.of(seat.me), ref=None, page=WHAT,
+        typed=typed,
+    )  # fmt: skip
     async with seat.ledger.write() as tx:
-        made = drafts.begin(
-            seat, tx, owner=visit.me.number, type=type, subject=bulletin.of(seat.me), ref=None, page=WHAT,
-            typed=sending.fresh(type, {}),
-        )  # fmt: skip
+        made = begun(tx=tx)
+        if made.version == 1 and made.typed != typed:  # nobody typed in it, and the agency has spoken since
+            drafts.drop(tx, drafts.is_draft(made.id))
+            made = begun(tx=tx)
     return visit.see(f"/acts/{made.id}/{made.page}")
 
 

@@ -10,6 +10,8 @@ from typing import Any
 from nrmbus.desk.web.acts.form import DATA, SEALED
 from nrmbus.events.codes import CHILD_BANDS
 from nrmbus.events.figures import UNKNOWN
+from nrmbus.events.model import Data
+from nrmbus.events.provider import CapacityChanged
 from nrmbus.web.reach import unreachable
 from nrmbus.web.words import Words
 
@@ -21,8 +23,8 @@ def age_doubt(t: Words, child: str, band: str) -> str:
     return t("The age band and the answer about a child do not fit: correct one of them.")
 
 
-def doubts(t: Words, request: Mapping[str, Any], today: date) -> Iterator[tuple[str, str]]:
-    """Yield pointer and doubt for each answer of *request* that somebody has to look at again."""
+def doubts(t: Words, data: type[Data], request: Mapping[str, Any], today: date) -> Iterator[tuple[str, str]]:
+    """Yield pointer and doubt for each answer of *request*, an event of *data*, that somebody has to look at again."""
     letter = request.get(SEALED, {})
     contact = letter.get("contact", {})
     # The form of a signal has no third answer, so its yes also stands for an unclear age.
@@ -34,4 +36,6 @@ def doubts(t: Words, request: Mapping[str, Any], today: date) -> Iterator[tuple[
         else "",
         f"/{SEALED}/contact/value": unreachable(t, contact.get("method", ""), contact.get("value", "")),
     }
+    if data is CapacityChanged and not request[DATA]:  # it would erase what the agency said before
+        found[f"/{DATA}/women"] = t("Choose for at least one group whether there are places.")
     yield from ((pointer, doubt) for pointer, doubt in found.items() if doubt)

@@ -247,7 +247,7 @@ def errors_of(visit: Visit, act: Act, page: str, typed: Typed) -> dict[str, str]
         field, pointer = fields.place_of(act.sheet, typed, problem)
         if field is not None and act.page_of(field) == page:
             found.setdefault(pointer, fields.sentence(visit.t, field, problem))
-    for pointer, doubt in doubts(visit.t, request, around.today(visit)):
+    for pointer, doubt in doubts(visit.t, act.data, request, around.today(visit)):
         field = act.sheet.field_at(pointer)
         if field is not None and act.page_of(field) == page:
             found.setdefault(pointer, doubt)

@@ -313,7 +313,7 @@ def errors_of(visit: Visit, page: str, typed: Typed) -> dict[str, str]:
             for each in basis if not is_legal_basis(said)
         }  # fmt: skip
         wrong |= {pointer: fields.sentence(t, field, each) for field, pointer, each in placed if field is not None}
-        return dict(doubts(t, request, around.today(visit))) | wrong
+        return dict(doubts(t, made.data, request, around.today(visit))) | wrong
     wrong = {
         each.pointer: fields.sentence(t, each, Problem(each.pointer, "missing"))
         for each in _questions(visit, page, typed) if each.is_required and not any(typed.get(each.name, ()))

@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from nrmbus.desk.outbox.drafts import Typed
+from nrmbus.desk.state.bulletins import Standing
 from nrmbus.desk.state.steps import liftable
 from nrmbus.desk.web.acts import around, form
 from nrmbus.desk.web.shell import Visit
 from nrmbus.events.deadline import DeadlineLifted
 from nrmbus.events.model import Data, Event
+from nrmbus.events.provider import CapacityChanged
 from nrmbus.events.referral import ReferralInfoSupplied, ReferralSubmitted
 from nrmbus.events.shelter import BedRequested
 from nrmbus.events.stay import HoldRequested
@@ -34,6 +36,14 @@ def proposed(visit: Visit, case: around.Case, data: type[Data], ref: str | None,
             said["to"] = [options[0][0]]
     letter = {"category": "children"} if data.type == BedRequested.type and case.view.child else {}
     return form.typed_of(sheet, {form.DATA: said, form.SEALED: letter}, visit.t.zone)
+
+
+def proposed_about_no_case(visit: Visit, data: type[Data]) -> Typed:
+    """Return the answers that a new form of *data* about no case begins with: the places that this agency named last."""
+    if data is not CapacityChanged:
+        return {}
+    places = around.known_of(visit).get(visit.door.seat.me, Standing()).places
+    return form.typed_of(form.form_of(data), {form.DATA: places}, visit.t.zone)
 
 
 def _of_case(visit: Visit, view: View, type: str, ref: str | None, asked: Event | None) -> dict[str, Any]:
