@@ -1,10 +1,12 @@
 """Duties and referrals that are open as far as this agency can tell: some end with events of which it is not told. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
+from nrmbus.events.shelter import OfferLapsed
 from nrmbus.rules import Clock, View
+from nrmbus.rules.due import Due
 
 UNSEEN: Final = frozenset({"D-ASSIGN"})
 """Clocks that end with events of which whoever waits for them is not told, such as an assessment of needs."""
@@ -29,6 +31,11 @@ def open_duties(duties: Iterable[Clock], me: str, now: datetime) -> tuple[Clock,
     """Return those of *duties* that the agency *me* cannot take as met at *now*."""
     met = ((each, met_unseen(each, me)) for each in duties)
     return tuple(each for each, at in met if at is None or at > now)
+
+
+def held_until(due: Iterable[Due]) -> Mapping[tuple[str, str], datetime]:
+    """Return until when each offered bed is held, by reference and shelter; *due* is what becomes due in the case."""
+    return {(each.ref or "", each.data.shelter): each.at for each in due if isinstance(each.data, OfferLapsed)}
 
 
 def hears(me: str, sender: str, receiver: str, state: str) -> bool:

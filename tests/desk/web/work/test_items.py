@@ -195,6 +195,15 @@ def test_a_shelter_sees_its_beds() -> None:
     assert rows(housed, "special-unit", "holds", "special_unit")[0].state == "confirmed"
 
 
+def test_who_asked_for_a_bed_sees_until_when_it_is_held() -> None:
+    """Given an offered bed, then the agency that asked waits for the admission until the offer ends, and for nothing after it."""
+    offered, housed = made(stories.offered), made(stories.housed)
+
+    (held,) = [each for each in rows(offered, "special-unit", "others") if each.about == "bed"]
+    assert (held.agencies, held.state, held.due) == (("shelter",), "offered", moment("d1 13:20"))
+    assert [each for each in rows(housed, "special-unit", "others") if each.about == "bed"] == []
+
+
 def test_the_fund_sees_what_it_ordered_and_what_is_owed() -> None:
     """An order waits for its payment; a recognition without an order is owed; a payment is done with."""
     case = made(stories.paid)

@@ -12,6 +12,7 @@ from nrmbus.desk.outbox.readers import readers
 from nrmbus.desk.staff.permissions import permission_for
 from nrmbus.desk.state import beginnings, labels
 from nrmbus.desk.state.bulletins import Standing, standings
+from nrmbus.desk.state.open_duties import held_until
 from nrmbus.desk.state.steps import Step, liftable, specimen, steps
 from nrmbus.desk.store import tables
 from nrmbus.desk.web.acts.fields import Choices, Option
@@ -26,6 +27,7 @@ from nrmbus.events.legal_basis import is_legal_basis
 from nrmbus.events.model import Data, Part
 from nrmbus.events.referral import ReferralInfoRequested, ReferralInfoSupplied
 from nrmbus.events.registry import versions
+from nrmbus.events.shelter import Admitted
 from nrmbus.rules import View
 from nrmbus.rules.clocks import Clock
 from nrmbus.web.words import Words
@@ -338,13 +340,15 @@ def choices_of(visit: Visit, case: Case) -> tuple[list[Choice], list[Choice]]:
         code: {name for end in rule.ends_by for name in end.events}
         for code, rule in seat.rules.profile_for(case.view).clocks.items()
     }
+    held = held_until(seat.rules.due(case.view)) if case.view.beds else {}
     now: list[Choice] = []
     later: list[Choice] = []
     for step in steps(seat, case.view):
         if not may_do(visit, step.data.type):
             continue
         due = _due(step, owed, ends, first_step(case.view))
-        shown = _choice(visit, case, step, due.due if due else None, is_late=bool(due and due.breached))
+        lapse = held.get((step.ref or "", seat.me)) if step.data is Admitted else None
+        shown = _choice(visit, case, step, due.due if due else lapse, is_late=bool(due and due.breached))
         (now if step.refusal is None else later).append(shown)
     first = first_step(case.view)
     now.sort(

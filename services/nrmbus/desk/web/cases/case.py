@@ -12,7 +12,7 @@ from sqlalchemy import Connection, select
 from nrmbus.desk.http import courses, views
 from nrmbus.desk.outbox import refusals
 from nrmbus.desk.state import labels, parking
-from nrmbus.desk.state.open_duties import open_duties
+from nrmbus.desk.state.open_duties import held_until, open_duties
 from nrmbus.desk.store import tables
 from nrmbus.desk.versions import Speaks
 from nrmbus.desk.web.acts.around import decisions_of, name_of, staff_name
@@ -173,7 +173,7 @@ class Case:
         return agency(self.visit, id)
 
     def duties(self) -> list[Due]:
-        """Return the running duties, this agency's and the earliest first."""
+        """Return the running duties and the offered beds, the earliest first."""
         t, me = self.visit.t, self.visit.door.seat.me
         known = open_duties(self.clocks, me, self.visit.now)
         ordered = sorted(known, key=lambda each: (each.due is None, each.due, each.code))
@@ -191,7 +191,20 @@ class Case:
                     is_late=late,
                 )
             )
-        return found
+        return sorted([*found, *self._held()], key=lambda each: (not each.iso, each.iso))
+
+    def _held(self) -> Iterator[Due]:
+        """Yield each bed that is held for the person, for the shelter and for the agency that asked."""
+        t, me = self.visit.t, self.visit.door.seat.me
+        view = self.view if self.is_whole else None
+        if view is None or not view.beds:
+            return
+        for (ref, shelter), until in held_until(self.visit.door.seat.rules.due(view)).items():
+            if me in (shelter, view.beds[ref].asker):
+                yield Due(
+                    what=t("A bed is held: admission"), who=self.agency(shelter), is_mine=shelter == me,
+                    due=t.deadline(until), iso=times.write(until), is_late=until < self.visit.now,
+                )  # fmt: skip
 
     def notices(self) -> list[Notice]:
         """Return what is out of the ordinary: an unknown beginning, waiting records, withdrawn consents."""

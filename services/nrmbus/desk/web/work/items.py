@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from typing import Any, Final
 
-from nrmbus.desk.state.open_duties import met_unseen
+from nrmbus.desk.state.open_duties import held_until, met_unseen
 from nrmbus.desk.web.work import money, staying
 from nrmbus.desk.web.work.item import NOTHING, Facts, Item, Side, Task
 from nrmbus.desk.web.work.kinds import (
@@ -286,7 +286,7 @@ class _Case:
         )  # fmt: skip
 
     def beds(self) -> Iterator[Item]:
-        lapses = {(each.ref, getattr(each.data, "shelter", "")): each.at for each in self.facts.due}
+        lapses = held_until(self.facts.due)
         for bed in self.view.beds.values():
             for house in bed.houses:
                 if self.me not in (house.agency, bed.asker):
@@ -304,6 +304,11 @@ class _Case:
                     yield self.item(
                         "ours", "bed", "shelter.bed_offered", ref=bed.ref, agencies=other, code="offered",
                         state="offered", since=since, due=until, act=act,
+                    )  # fmt: skip
+                if house.state == "offered" and not is_mine:
+                    yield self.item(
+                        "theirs", "bed", "shelter.bed_offered", ref=bed.ref, agencies=other, code="offered",
+                        state="offered", since=since, due=until,
                     )  # fmt: skip
                 if house.state == "asked" and not is_mine and ("theirs", bed.ref, house.agency) not in self.covered:
                     yield self.item(
