@@ -1,24 +1,29 @@
 """Guide for a first-time worker: from what was seen to a signal, consents and referrals, as one draft and one sending."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import Response
 
+from nrmbus.desk.errors import DeskError
 from nrmbus.desk.outbox import drafts
 from nrmbus.desk.outbox.drafts import Kept, Typed
 from nrmbus.desk.web.acts import around, fields, form, sending, speed
 from nrmbus.desk.web.acts.doubts import age_doubt, doubts
-from nrmbus.desk.web.acts.editing import CHECK, WHAT, merged, moment_of, save, sections_of, seen_of
+from nrmbus.desk.web.acts.editing import CHECK, WHAT, merged, moment_of, own_draft, save, sections_of, seen_of
 from nrmbus.desk.web.acts.fields import Choices, Option, Shown
 from nrmbus.desk.web.acts.form import Field
 from nrmbus.desk.web.acts.guide_events import (
     BASIS,
     INTERPRETER,
+    REFERRAL,
     asked_for,
     asks_for_basis,
+    asks_for_beds_alone,
     bodies,
     decides,
     guardians_missing,
@@ -27,6 +32,7 @@ from nrmbus.desk.web.acts.guide_events import (
     language_of,
     new_ids,
     recipients_of,
+    referral_for_later,
     referral_form,
     role_of,
     seen_signs,
@@ -192,11 +198,15 @@ async def go_on(visit: Visit, draft: Kept, page: str, sent: Sent) -> Response:
 
 
 def _pages(visit: Visit, typed: Typed) -> tuple[str, ...]:
-    """Return the pages of the guide: nobody asks a child for consent, and without guardian bodies a child has no referral."""
+    """Return the pages of the guide.
+
+    Nobody asks a child for consent, without guardian bodies a child has no referral, and without a referral there is no letter.
+    """
     if is_child(typed) and guardians_missing(visit):
         return (SEEN, PERSON, DANGER)
     middle = () if is_child(typed) else (CONSENT,)
-    return (SEEN, PERSON, DANGER, NEED, HELP, *middle, LETTER)
+    letter = () if asks_for_beds_alone(visit, typed) else (LETTER,)
+    return (SEEN, PERSON, DANGER, NEED, HELP, *middle, *letter)
 
 
 def _fields(visit: Visit, page: str, typed: Typed) -> tuple[Field, ...]:
@@ -234,7 +244,7 @@ def _fill_in(visit: Visit, draft: Kept, page: str, typed: Typed, errors: Mapping
         "acts/guide.html.j2", title=_title(visit, page), status=422 if errors else 200, draft=draft, page=page, parts=parts,
         blocks_of_page=shown.blocks(_questions(visit, page, typed)), has_errors=bool(errors),
         summary=[{"text": text, "href": f"#{_anchor(pointer)}"} for pointer, text in errors.items()],
-        has_unit=bool(units_of(visit)), is_child=is_child(draft.typed), number=at + 1, pages=len(pages) + 1, has_recipients=True,
+        has_unit=bool(set(units_of(visit)) - {visit.door.seat.me}), is_child=is_child(draft.typed), number=at + 1, pages=len(pages) + 1, has_recipients=True,
         back_path=f"/acts/{draft.id}/{pages[at - 1]}" if at else "/signals/new", keeps=url(f"/acts/{draft.id}/{page}"),
     )  # fmt: skip
 
@@ -346,6 +356,21 @@ def errors_of(visit: Visit, page: str, typed: Typed) -> dict[str, str]:
     return wrong
 
 
+async def keep_referral(visit: Visit, id: str) -> None:
+    """Begin the draft of the referral that follows an offered bed, if the guide *id* was sent and refers nobody itself."""
+    guide = own_draft(visit, id)
+    if guide is None or guide.state != "sent" or not asks_for_beds_alone(visit, guide.typed):
+        return
+    typed = referral_for_later(visit, guide.typed)
+    with suppress(SQLAlchemyError, DeskError, OSError):  # a full disk, or a server away: the guide itself is sent
+        async with visit.door.ledger.write() as tx:
+            visit.door.ledger.make_nothing_due()
+            drafts.begin(
+                visit.door.seat, tx, owner=guide.owner, type=REFERRAL, subject=guide.subject, ref=None, page=WHAT,
+                typed=typed,
+            )  # fmt: skip
+
+
 # -- check -----------------------------------------------------------------------------------------------------------------
 
 
@@ -374,5 +399,5 @@ async def check(visit: Visit, draft: Kept, *, passed: bool = False) -> Response:
         "acts/guide_check.html.j2", status=409 if passed else 200, passed=passed, seen=seen_of(visit, draft, wanted[0][form.DATA]), cited=around.cited, title=visit.t("Check your answers"), draft=draft, events=events, refusal=refusal,
         has_errors=refusal is not None, back_path=f"/acts/{draft.id}/{pages[-1]}",
         mend=f"/acts/{draft.id}/{HELP if HELP in pages else pages[-1]}",
-        missing=missing,
+        missing=missing, asks_for_beds_alone=asks_for_beds_alone(visit, draft.typed),
     )  # fmt: skip

@@ -275,18 +275,40 @@ def _referrals(visit: Visit, draft: Kept) -> Iterator[Body]:
     for ref, to, codes in asked_for(visit, typed):
         if not to:
             continue
-        data: dict[str, Any] = {
-            "to": to, "mode": "referral", "reason": _reason(typed, is_unit=decides(visit, to[0])),
-            "urgency": form.one(typed, "guide.urgency"), "services": _listed(visit, codes),
-        }  # fmt: skip
-        if is_child(typed):
-            data["child"] = True
-        elif form.one(typed, "guide.refuses_unit") == "yes":
-            data["withhold_from"] = units_of(visit)
-        body: Body = {"type": REFERRAL, "ref": ref, "data": data}
+        body: Body = {"type": REFERRAL, "ref": ref, "data": _referral(visit, typed, to, codes)}
         if basis := _basis(visit, typed):
             body[BASIS] = basis
         yield {**body, **({"sealed": letter} if letter else {})}
+
+
+def _referral(visit: Visit, typed: Typed, to: list[str], codes: list[str]) -> dict[str, Any]:
+    """Return the data of a referral to the agencies *to*, which asks for the services *codes*."""
+    data: dict[str, Any] = {
+        "to": to, "mode": "referral", "reason": _reason(typed, is_unit=decides(visit, to[0])),
+        "urgency": form.one(typed, "guide.urgency"), "services": _listed(visit, codes),
+    }  # fmt: skip
+    if is_child(typed):
+        data["child"] = True
+    elif form.one(typed, "guide.refuses_unit") == "yes":
+        data["withhold_from"] = units_of(visit)
+    return data
+
+
+def asks_for_beds_alone(visit: Visit, typed: Typed) -> bool:
+    """Return whether shelters are asked for a bed and nobody is referred to anybody: no letter of a referral is sent."""
+    if is_child(typed) and guardians_missing(visit):  # neither a bed nor a referral
+        return False
+    return bool(houses_of(visit, typed)) and not any(to for _, to, _ in asked_for(visit, typed))
+
+
+def referral_for_later(visit: Visit, typed: Typed) -> Typed:
+    """Return the form of the referral to the shelters that were asked for a bed alone, with what the guide knows."""
+    said: dict[str, Any] = {form.DATA: _referral(visit, typed, houses_of(visit, typed), [])}
+    if letter := _letter(visit, typed):
+        said[form.SEALED] = letter
+    if basis := _basis(visit, typed):
+        said[BASIS] = basis
+    return sending.fresh(REFERRAL, form.typed_of(referral_form(visit), said, visit.t.zone))
 
 
 def _reason(typed: Typed, *, is_unit: bool) -> str:

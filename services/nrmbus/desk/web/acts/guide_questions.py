@@ -73,7 +73,7 @@ QUESTIONS: Final[Mapping[str, tuple[Field, ...]]] = {
     PERSON: (
         _code("child", "Is the person under 18?", "guide.child", ("no", "yes", "unclear")),
         _code(
-            "basis", "What does this rest on? For a child, or an unclear age, this is needed", "ChildBasis",
+            "basis", "What does this rest on?; owed for a child or an unclear age", "ChildBasis",
             _codes(ChildBasis), is_required=False,
         ),
         _code("age_band", "Age band", "AgeBand", _codes(AgeBand), is_required=False),

@@ -210,7 +210,10 @@ async def send(visit: Visit) -> Response:
     refused = next((each for each in found if each["verdict"] == "refused"), None)
     if refused is not None and (await visit.form())["go"] != "anyway":
         return visit.see(f"/acts/{draft.id}/{CHECK}")
-    return await finish(visit, draft, bodies)
+    answer = await finish(visit, draft, bodies)
+    if draft.type == guide_questions.GUIDE:
+        await guide.keep_referral(visit, draft.id)
+    return answer
 
 
 async def _not_as_seen(visit: Visit, draft: Kept, bodies: list[sending.Body]) -> Response | None:
