@@ -325,6 +325,20 @@ async def test_a_received_referral_says_what_is_missing_and_what_may_be_answered
         assert offered[-1] == "referral.declined"
 
 
+async def test_a_referral_that_was_answered_asks_for_no_answer(tmp_path: Path) -> None:
+    """Given a referral that this agency declined, then its page is no page of an answer, and lists nothing to look at before one."""
+    who = member("read_cases", "publish", "decide")
+    async with desk_of("special-unit", tmp_path) as here, browsing(here, who) as browser:
+        await hear_a_case(here)
+        await here.ask(type="referral.declined", ref=REF, data={"reason": "no_capacity", "declined_by": "provider"})
+        await here.settle()
+        page = await browser.get(f"/app/cases/{CASE}/referrals/{REF}")
+
+    assert heading(page) == "Referral submitted"
+    assert "has declined" in page.text
+    assert "Before you decide" not in page.text
+
+
 async def test_a_refusal_may_have_a_reason_in_words(tmp_path: Path) -> None:
     """Given a worker who declines, then her sentence stands on the same page, sealed to the agency that asked and to nobody else."""
     who = member("read_cases", "publish", "decide")

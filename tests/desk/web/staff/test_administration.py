@@ -494,7 +494,7 @@ async def test_a_supervisor_sees_what_is_overdue_by_colleague(tmp_path: Path, mo
         late, early = NOW - timedelta(hours=3), NOW + timedelta(hours=3)
 
         def item(case: str, due: datetime, side: Side = "ours", task: int = 0) -> Item:
-            return Item(side, "duty", case * 32, "referral.submitted", due=due, task=task)
+            return Item(side, "duty", case * 32, "case.signal_recorded", due=due, task=task, act="consent.given")
 
         items = (item("a", late), item("b", late), item("c", late), item("d", early), item("e", late, "theirs"))
         snapshot = Snapshot(items=items, assigned={("b" * 32, 0): worker.number}, labels={"b" * 32: "Family 3"})
@@ -506,6 +506,7 @@ async def test_a_supervisor_sees_what_is_overdue_by_colleague(tmp_path: Path, mo
         monkeypatch.setattr(supervisor, "known_of", lambda _: Stands())
         page = text_of(await it.get("/colleagues"))
         assert "3 things are overdue." in page
+        assert page.count("Signal recorded Next step: Record a consent") == 3, "what is owed, not only what it is about"
         assert (
             page.index("Nobody has taken it")
             < page.index("aaaaaaaa")

@@ -43,12 +43,15 @@ async def show(visit: Visit) -> Response:
         if me not in (referral.sender, *event.data.recipients):
             raise NotFound
         is_read, about = _is_read(tx, row), around.case_in_words(visit, tx, subject)
+    party = referral.party(me)
+    is_open = party is not None and party.state == "submitted"
+    missing = [*_missing(visit, row, referral, is_read=is_read), *_bed(visit, case, event)] if is_open else []
     now, later = around.choices_of(visit, case) if case.is_whole else ([], [])
     mine = [each for each in case.clocks if each.answerable == me and each.ref == ref and each.due is not None]
     return visit.page(
-        "acts/referral.html.j2", title=visit.t("Answer a referral"), case=case, about=about, said=asked(visit, event),
+        "acts/referral.html.j2", title=visit.t("Answer a referral") if is_open else visit.t.type(event.type), case=case, about=about, said=asked(visit, event),
         sender=around.name_of(visit, referral.sender), registered=moment_of(visit, row.registered),
-        due=min(mine, key=lambda each: each.due or visit.now, default=None), missing=[*_missing(visit, row, referral, is_read=is_read), *_bed(visit, case, event)],
+        due=min(mine, key=lambda each: each.due or visit.now, default=None), missing=missing,
         letter=row.id, may_read="open_letters" in visit.me.permissions and bool(json.loads(row.parts)) and not row.shut,
         states=[(around.name_of(visit, each.agency), _state(visit, each)) for each in referral.receivers],
         open_now=sorted((each for each in now if each.ref == ref and each.type != around.COPY), key=_place), later=[each for each in later if each.ref == ref and each.rule not in _NOT_OURS],

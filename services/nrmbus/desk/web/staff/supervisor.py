@@ -1,6 +1,6 @@
 """The supervisor's pages: what is overdue, by colleague, and who opened what for which purpose in all cases."""
 
-from typing import Any, Final
+from typing import Any, Final, get_args
 from urllib.parse import urlencode
 
 from sqlalchemy import Row, select
@@ -10,7 +10,7 @@ from nrmbus.desk.http import views
 from nrmbus.desk.http.scopes import LOCAL
 from nrmbus.desk.intake import PURPOSE
 from nrmbus.desk.letters.letters import DESK
-from nrmbus.desk.staff.permissions import ROLES
+from nrmbus.desk.staff.permissions import ROLES, Permission
 from nrmbus.desk.store import tables
 from nrmbus.desk.web.shell import Pages, Visit, url
 from nrmbus.desk.web.staff.account import moment_of, role_names
@@ -146,7 +146,8 @@ async def colleagues(visit: Visit) -> Response:
     groups = []
     for number in sorted(late, key=lambda each: (each != "", -len(late[each]))):
         items = sorted(late[number], key=lambda each: each.due or visit.now)
-        rows = rows_of(t, door, items, snapshot, visit.now, frozenset())
+        # Every permission: the row names the step that the colleague owes, whatever the supervisor may do.
+        rows = rows_of(t, door, items, snapshot, visit.now, frozenset(get_args(Permission)))
         groups.append(
             {"name": door.staff.members.name_of(number) if number else t("Nobody has taken it"), "rows": list(rows)}
         )
