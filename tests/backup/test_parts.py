@@ -44,6 +44,8 @@ def lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[
     folder.create(play=True, bootstrap="127.0.0.1:9", tls=False)
     settings = json.loads((folder.path / "bus.json").read_bytes())
     (folder.path / "bus.json").write_text(json.dumps({**settings, "bus": bus.bus}))
+    folder.keys.mkdir()
+    (folder.keys / "operator.pub").write_text(bus.operator.public.hex())
     history = folder.service("registrar") / "history" / "0"
     history.parent.mkdir(parents=True)
     history.write_text(f"1000000 {DIGEST}\n")

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from backup.given import SIGNED_AT, backup, spoken
 from nrmbus.backup.errors import BackupError
 from nrmbus.backup.store import Store
-from nrmbus.backup.verify import Verified, verified
+from nrmbus.backup.verify import Trust, Verified, verified
 from nrmbus.cli.app import app
 from nrmbus.wire.keys.keys import SigningKey
 
@@ -179,7 +179,7 @@ def test_two_published_trees_of_one_size_are_found(tmp_path: Path, first: bytes 
 def test_another_operator_than_the_one_here_is_not_believed(tmp_path: Path) -> None:
     """Where the bus is at hand, its own operator must have signed."""
     with pytest.raises(BackupError) as caught:
-        looked(backup(tmp_path), operator=SigningKey(bytes(32)).verify_key)
+        looked(backup(tmp_path), trust=Trust(lambda _: SigningKey(bytes(32)).verify_key))
     assert caught.value.code == "signature_invalid"
 
 

@@ -8,7 +8,7 @@ BackupCode = Literal[
     "no_backup", "busy", "disk_full", "not_written", "not_removed", "manifest_unreadable", "format_unknown", "signature_invalid",
     "file_missing", "file_cut", "file_altered", "file_unreadable", "record_unreadable", "history_refused", "inbox_broken",
     "directory_refused", "root_differs", "bus_older", "other_bus", "other_kind", "folder_not_empty", "newer_here",
-    "bus_running", "part_absent", "cluster_not_empty", "offset_differs",
+    "bus_running", "part_absent", "cluster_not_empty", "offset_differs", "unsigned", "signer_unknown",
 ]  # fmt: skip
 
 SENTENCES: Final[dict[BackupCode, str]] = {
@@ -31,13 +31,15 @@ SENTENCES: Final[dict[BackupCode, str]] = {
     "root_differs": "The history in the backup is not the one whose checkpoint was published: do not restore it; take another copy, and call the auditor.",
     "bus_older": "The bus has less than the backup that is here already: it was restored from an older state, or lost records. Keep this folder as it is, and write to another one.",
     "other_bus": "This is the backup of another bus: name the right folder.",
-    "other_kind": "This is a backup of another kind: one of a bus and one of an agency are kept in folders of their own.",
+    "other_kind": "This is a backup of another kind: one of a bus and one of an agency are kept in folders of their own, and a machine that joined takes a part from its own agency's backup alone.",
     "folder_not_empty": "A whole bus is restored into an empty folder only: name another one with --data DIR, or one part with --part.",
     "newer_here": "What is here is newer than the backup, and would be lost: look for a newer backup; or say --over-newer to lose it.",
     "bus_running": "Something runs in this folder, or another restore writes to it: end it first.",
     "part_absent": "The backup has nothing of this part, or of this agency: topics are in the backup of a bus alone, and an agency's backup has only its own folder.",
     "cluster_not_empty": "The cluster has records of a bus already: restore to an empty one.",
     "offset_differs": "The broker put a record in another place than it had: see that nobody else writes there, and restore again.",
+    "unsigned": "Nobody signed this backup: anybody who can write to this folder may have made it. The backup of a bus is always signed. Take an older one with --generation N; or add --signer none if this agency's backups are made without its key file and nobody else can write here.",
+    "signer_unknown": "No key here vouches for the signature of this backup. If the agency's keys are here, name their key file with NRMBUS_KEY_FILE=FILE. Otherwise compare the key: keys/operator.pub on an agency's machine has the operator's, and nrmbus agency show AGENCY on another machine names an agency's signing key. If it is the same, add --signer KEY; if not, do not restore, and ask who can write to this folder.",
 }  # fmt: skip
 
 

@@ -27,6 +27,8 @@ _INTAKE: Final = "intake.sqlite"
 _LEFT: Final = ("-wal", "-shm", "-journal", ".lock")
 """Ends of the names of files that are made again, or belong to a database."""
 _SECRETS: Final = (".seed", "key.pem")
+_SHARED: Final = ("bus.json", "addresses.json", "keys/operator.pub")
+"""Files that the backup of an agency has beside its own folder and the profiles."""
 _TRIES: Final = 20
 _OF_PEOPLE: Final = ("users.json", "off-the-record.jsonl")
 """The auditor's users, and readings that are recorded nowhere else yet."""
@@ -94,9 +96,13 @@ def _is_made_again(name: str) -> bool:
 
 def agency_paths(folder: BusFolder, below: str) -> list[str]:
     """Return the paths of the folder *below*, which is an agency's own, and of what it needs to find the bus."""
-    shared = ("bus.json", "addresses.json", "keys/operator.pub")
     profiles = [f"profiles/{name}.yaml" for name in folder.own_profiles()]
-    return [each for each in (*shared, *profiles) if (folder.path / each).exists()] + paths(folder.path, below)
+    return [each for each in (*_SHARED, *profiles) if (folder.path / each).exists()] + paths(folder.path, below)
+
+
+def is_of_agency(path: str, below: str) -> bool:
+    """Return whether the backup of an agency may have the file at *path*: *below* is the agency's own folder."""
+    return path in _SHARED or path.startswith((f"{below}/", "profiles/"))
 
 
 def keep(

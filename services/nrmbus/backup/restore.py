@@ -161,10 +161,13 @@ def one_part(
     back. With *agency*, only of this agency.
 
     Raises:
-        BackupError: ``part_absent``, ``other_bus``, ``bus_running`` or ``newer_here``; nothing was changed then.
+        BackupError: ``part_absent``, ``other_bus``, ``other_kind``, ``bus_running`` or ``newer_here``; nothing was changed then.
     """
     if target.exists and target.settings.bus != manifest.bus:
         raise BackupError("other_bus")
+    # The operator's signature must not put a ledger into the folder of an agency whose keys the operator never had.
+    if manifest.kind == "bus" and target.is_joined and not target.service(REGISTRAR).exists():
+        raise BackupError("other_kind")
     with _idle(target):
         if part in (folders.BROKER, folders.DIRECTORY):
             return Restored(_broker(store, manifest, target, part, unlock, progress, over_newer=over_newer), [])

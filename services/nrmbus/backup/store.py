@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from importlib import metadata
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, Literal, Self
 
 from pydantic import Field, ValidationError, field_validator
 
@@ -86,7 +86,7 @@ class Manifest(Frozen):
     """List of everything that one backup has."""
 
     format: int = FORMAT
-    kind: str = "bus"
+    kind: Literal["bus", "agency"] = "bus"
     """``bus``, or ``agency`` for the folder of one agency."""
     bus: str
     agency: str = ""

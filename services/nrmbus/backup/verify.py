@@ -1,18 +1,25 @@
 """Verification of a backup without the bus: every file, every registration, every checkpoint and every inbox.
 
-Nothing is taken from outside the backup but, where the caller has it, the key that must have signed the manifest.
+Nothing is taken from outside the backup but the keys of `Trust`, which vouch for the signature where the caller has them.
+A backup names its own signer, kind and agency: without such a key, its verification shows that it is of one piece.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Final
 
+from nrmbus.backup import folders
 from nrmbus.backup import records as lines
 from nrmbus.backup.errors import BackupError
 from nrmbus.backup.records import Kept
 from nrmbus.backup.store import Manifest, Partition, Store
 from nrmbus.backup.topics import Progress
-from nrmbus.directory import Directory, DirectoryError, Published
+from nrmbus.bus.errors import BusError
+from nrmbus.bus.folder import BusFolder
+from nrmbus.directory import Directory, DirectoryError, Identity, Published, operator_key
+from nrmbus.directory.admission import home_of
 from nrmbus.wire import history
 from nrmbus.wire.errors import ProofError, WireError
 from nrmbus.wire.keys.keys import VerifyKey
@@ -28,6 +35,57 @@ HISTORY: Final = "Verifying the history"
 
 
 @dataclass(frozen=True, slots=True)
+class Trust:
+    """Keys that vouch for the signature of a backup, and what is refused without one."""
+
+    key_of: Callable[[Manifest], VerifyKey | None] = lambda _: None
+    """Returns the trusted key here for backups of that kind and agency; None if there is none."""
+    compared: str | None = None
+    """Key that a person has compared: its kid, or the public key in hex."""
+    takes_unknown: bool = True
+    """False if a signature is refused when neither `key_of` nor `compared` vouches for its key."""
+    takes_unsigned: bool = True
+    """False if a backup without a signature is refused."""
+
+    def vouches(self, manifest: Manifest, kid: str) -> bool:
+        """Return whether a key vouches for *kid*, which signed *manifest*.
+
+        Raises:
+            BackupError: ``signature_invalid``: another key must have signed; ``unsigned`` or ``signer_unknown``.
+        """
+        if not kid and self.compared is None:
+            if not self.takes_unsigned:
+                raise BackupError("unsigned", f"generation {manifest.generation}")
+            return False
+        here = self.key_of(manifest)
+        # A bus has one operator's key for good. An agency's key changes, so an earlier one may have signed.
+        if manifest.kind == "bus" and here is not None and here.public.hex() != manifest.signer:
+            raise BackupError("signature_invalid", "keys/operator.pub")
+        if self.compared is not None:
+            if not kid or self.compared.strip().lower() not in (kid, manifest.signer):
+                raise BackupError("signature_invalid", f"generation {manifest.generation}")
+            return True
+        if here is not None and here.kid == kid:
+            return True
+        if not self.takes_unknown:
+            raise BackupError("signer_unknown", manifest.signer if manifest.kind == "bus" else kid)
+        return False
+
+
+def key_here(folder: BusFolder, manifest: Manifest) -> VerifyKey | None:
+    """Return the key in *folder* that must sign backups of the kind and agency of *manifest*; None if there is none.
+
+    Raises:
+        KeysSealed: another passphrase or key file was given than the agency's key is sealed under.
+    """
+    if manifest.kind == "agency":
+        return Identity.signer_at(home_of(folder, manifest.agency))
+    with suppress(DirectoryError):
+        return operator_key(folder.path)
+    return None
+
+
+@dataclass(frozen=True, slots=True)
 class Verified:
     """Result of a verification."""
 
@@ -40,6 +98,10 @@ class Verified:
     private_keys: str
     signed_by: str
     """The kid of the key that signed the manifest, ``""`` if nobody did."""
+    signer: str
+    """The key in hex, as ``keys/operator.pub`` has the operator's; ``""`` if nobody signed."""
+    signer_known: bool
+    """True if a key outside the backup vouches for the signer."""
     files: int
     length: int
     """Bytes of all files."""
@@ -58,20 +120,24 @@ class Verified:
 
 
 def verified(
-    store: Store, generation: int | None, progress: Progress, *, operator: VerifyKey | None = None
+    store: Store, generation: int | None, progress: Progress, trust: Trust = Trust()
 ) -> tuple[Manifest, Verified]:
     """Verify a backup, the newest unless *generation* is given; return its manifest and what was verified.
 
-    The backup of a bus must be signed by its *operator*, if the caller knows the operator's key.
+    The operator in the backup must have signed the backup of a bus; *trust* decides about an agency's, and whether the
+    operator is known.
 
     Raises:
         BackupError: the first fault that was found.
+        KeysSealed: as *trust*'s ``key_of``.
     """
     manifest = store.manifest(generation)
     own = _operator(store, manifest)
-    if manifest.kind == "bus" and (own is None or (operator is not None and operator.public != own.public)):
+    if manifest.kind == "bus" and own is None:
         raise BackupError("signature_invalid", "keys/operator.pub")
+    _check_paths(manifest)
     kid = store.signer(manifest, own)
+    known = trust.vouches(manifest, kid)
     stored = list(manifest.stored())
     total, done = sum(each.length for _, each in stored), 0
     for path, each in stored:
@@ -81,9 +147,28 @@ def verified(
     checked = _History(store, manifest, progress)
     return manifest, Verified(
         generation=manifest.generation, kind=manifest.kind, bus=manifest.bus, agency=manifest.agency, made=manifest.made,
-        by=manifest.by, private_keys=manifest.private_keys, signed_by=kid, files=len(stored), length=total, numbers=checked.numbers,
+        by=manifest.by, private_keys=manifest.private_keys, signed_by=kid,
+        signer=manifest.signer, signer_known=known, files=len(stored), length=total, numbers=checked.numbers,
         checkpoints=checked.checkpoints, cosigned=checked.cosigned, unfinished=bool(store.unfinished()),
     )  # fmt: skip
+
+
+def _check_paths(manifest: Manifest) -> None:
+    """Check that the backup of an agency has no file of anybody else: the signature is this agency's alone.
+
+    Raises:
+        BackupError: ``manifest_unreadable`` or ``signature_invalid``.
+    """
+    if manifest.kind == "bus":
+        return
+    root = BusFolder(Path("/"))
+    try:
+        below = home_of(root, manifest.agency).relative_to(root.path).as_posix()
+    except BusError:  # no agency has this id
+        raise BackupError("manifest_unreadable", f"generation {manifest.generation}") from None
+    for path, _ in manifest.stored():
+        if not folders.is_of_agency(path, below):
+            raise BackupError("signature_invalid", path)
 
 
 class _History:

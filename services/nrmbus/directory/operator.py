@@ -189,6 +189,25 @@ class Identity:
         return self.succeeded(home) if self.sealing.kid in self.interim else self
 
     @staticmethod
+    def signer_at(home: Path) -> VerifyKey | None:
+        """Return the public half of the signing key in *home*, which is not made here.
+
+        None if there is no such key, it cannot be read, or nothing given opens it.
+
+        Raises:
+            KeysSealed: another passphrase or key file was given.
+        """
+        path = home / "keys" / "signing.seed"
+        try:
+            return SigningKey.from_seed(keyfile.read(path)).verify_key if path.exists() else None
+        except keyfile.KeyFileError as error:
+            if error.code not in ("key_locked", "key_malformed"):
+                raise KeysSealed(str(error)) from None
+        except (OSError, WireError):
+            pass
+        return None
+
+    @staticmethod
     def replaced_at(home: Path) -> frozenset[str]:
         """Return the kids of replaced sealing keys whose private keys are still in *home*/keys; opens none of them."""
         files = (home / "keys" / PAST).glob("sealing-*.seed")

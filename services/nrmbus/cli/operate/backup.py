@@ -6,25 +6,26 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Final
 
 import typer
 
 from nrmbus.backup import make, restore
 from nrmbus.backup.errors import BackupError
 from nrmbus.backup.folders import BROKER, DIRECTORY, FOLDER, PARTS
-from nrmbus.backup.store import KEEP, Store
+from nrmbus.backup.store import KEEP, Manifest, Store
 from nrmbus.backup.topics import Progress
-from nrmbus.backup.verify import Verified, verified
+from nrmbus.backup.verify import Trust, Verified, key_here, verified
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
 from nrmbus.cli.commands import Commands
 from nrmbus.cli.counted import counted
 from nrmbus.cli.membership.keys import KeysContext, unlock
 from nrmbus.cli.operate.foreground import progress_bar
-from nrmbus.cli.options import AsJson, BusContext, checked_address
-from nrmbus.directory import DirectoryError, operator_key
+from nrmbus.cli.options import AsJson, checked_address
+from nrmbus.directory import DirectoryError
 from nrmbus.environment import KEY_FILE
+from nrmbus.wire.keys.keys import VerifyKey
 from nrmbus.wire.names import CASES
 
 app = Commands()
@@ -33,6 +34,15 @@ Where = Annotated[Path, typer.Argument(metavar="DIR", help="The folder of the ba
 Generation = Annotated[
     int | None, typer.Option("--generation", metavar="N", help="An older backup of this folder. (default: the newest)")
 ]
+Signer = Annotated[
+    str | None,
+    typer.Option(
+        "--signer",
+        metavar="KEY",
+        help="The key that must have signed the backup, as known from elsewhere: in the form that the command prints, or the line of keys/operator.pub. With restore, none takes an agency's backup that nobody signed.",
+    ),
+]
+_NONE: Final = "none"
 _UNPROTECTED = "{} private keys lie unprotected in this backup: whoever has it can act as their owners."
 _ON_SERVERS = (
     "On a PostgreSQL server, and not in it, is the ledger of {}: back that up there, for example with pg_dump."
@@ -67,6 +77,7 @@ def backup(
         ),
     ] = False,
     generation: Generation = None,
+    signer: Signer = None,
     as_json: AsJson = False,
 ) -> None:
     """Back up a bus while it runs, or an agency's folder: keys as they are sealed, ledgers, and the history record by record.
@@ -74,11 +85,13 @@ def backup(
     A second backup into the same folder writes only what is new. Exit status: 1 if nothing was written, if an older
     backup that is due could not be removed, or if --verify finds a fault.
     """
+    if signer is not None and not verify:
+        raise typer.BadParameter("Give --verify with it: the keys here sign a new backup.", param_hint="--signer")
     store = Store.at(directory)
     try:
         with _progress(as_json=as_json) as progress:
             if verify:
-                return _say(_verified(context, store, generation, progress), as_json=as_json)
+                return _say(_verified(context, store, generation, signer, progress), as_json=as_json)
             made = _made(context, store, agency, keep, progress)
     except BackupError as error:
         return _fail(error, as_json=as_json)
@@ -97,7 +110,9 @@ def backup(
     typer.echo(_UNPROTECTED.format(len(made.unprotected)) if made.unprotected else _ELSEWHERE)
     if made.on_servers:
         typer.echo(_ON_SERVERS.format(", ".join(made.on_servers)))
-    if not made.signed_by:
+    if made.signed_by:
+        typer.echo(f"Signed by {made.signed_by}: note this key apart from the backups, to compare it after a loss.")
+    else:
         typer.echo(f"Its manifest is not signed: name the key file with {KEY_FILE.name}=FILE to have it signed.")
     return None
 
@@ -112,10 +127,18 @@ def _progress(*, as_json: bool) -> Iterator[Progress]:
         yield shown
 
 
-def _verified(context: BusContext, store: Store, generation: int | None, progress: Progress) -> Verified:
+def _verified(
+    context: KeysContext, store: Store, generation: int | None, signer: str | None, progress: Progress
+) -> Verified:
     """Verify a backup; if a file is damaged, move every damaged one aside. A restore moves nothing: its next try may read the file."""
+    folder = context.folder
+
+    def key_of(manifest: Manifest) -> VerifyKey | None:
+        # An agency's key is opened only if nobody has to type a passphrase for it.
+        return key_here(folder, manifest) if manifest.kind == "bus" or _opens_unasked(context) else None
+
     try:
-        return verified(store, generation, progress, operator=_operator(context))[1]
+        return verified(store, generation, progress, Trust(key_of, signer))[1]
     except BackupError as error:
         if error.code in ("file_cut", "file_altered"):
             store.set_aside()
@@ -127,7 +150,7 @@ def _made(context: KeysContext, store: Store, agency: str | None, keep: int, pro
     settings = folder.settings
     if agency is not None:
         # A desk's folder is copied without its keys being opened; they only sign.
-        sign = settings.play or context.keys_unprotected or KEY_FILE.get() is not None
+        sign = settings.play or _opens_unasked(context)
         if sign:
             context.unlock(folder)
         return make.of_agency(folder, store, agency, keep=keep, progress=progress, sign=sign)
@@ -141,12 +164,8 @@ def _numbers(made: make.Made) -> dict[str, int]:
     return {number: each.number for number, each in made.manifest.records.get(CASES, {}).items()}
 
 
-def _operator(context: BusContext) -> Any:
-    """Return the operator's key of the bus here, which must have signed the backup; None if no bus is here."""
-    try:
-        return operator_key(context.folder.path) if context.folder.exists else None
-    except DirectoryError:
-        return None
+def _opens_unasked(context: KeysContext) -> bool:
+    return context.keys_unprotected or KEY_FILE.get() is not None
 
 
 def _say(found: Verified, *, as_json: bool) -> None:
@@ -161,9 +180,27 @@ def _say(found: Verified, *, as_json: bool) -> None:
             f"Partition {number}: up to number {last}; published up to {found.checkpoints.get(number, 0)}, "
             f"co-signed up to {found.cosigned.get(number, 0)}."
         )
-    typer.echo(f"Signed by {found.signed_by or 'nobody'}; private keys are {found.private_keys}.")
+    typer.echo(f"Private keys are {found.private_keys}.")
+    typer.echo(_signed(found))
     if found.unfinished:
         typer.echo("A later backup was cut off, or is being written; it does not count.")
+
+
+def _signed(found: Verified) -> str:
+    """Return who signed a backup; if no key outside the backup vouches for the signer, also how people compare the key."""
+    if not found.signed_by:
+        return "Signed by nobody: anybody who could write to the folder of the backups may have made it."
+    if found.signer_known:
+        return f"Signed by {found.signed_by}, as expected."
+    compare = (
+        f"keys/operator.pub in the folder of an agency's machine must be {found.signer}"
+        if found.kind == "bus"
+        else f"nrmbus agency show {found.agency} on another machine must name this signing key"
+    )
+    return (
+        f"Signed by {found.signed_by}. No key here vouches for this signature: a stranger who could write to the folder of "
+        f"the backups may have made it. Compare the key before you start anything: {compare}."
+    )
 
 
 def _fail(error: BackupError, *, as_json: bool) -> None:
@@ -195,6 +232,15 @@ def _check_options(part: str | None, agency: str | None, *, over_newer: bool, bo
         )
 
 
+def _trust(folder: BusFolder, part: str | None, signer: str | None) -> Trust:
+    """Return what vouches for the signature of a backup of which *part* is restored into *folder*."""
+    is_unsigned = signer == _NONE
+    compared = None if is_unsigned else signer
+    if part in (None, FOLDER):  # keys that a restore that was cut off has left are of a backup, and vouch for none
+        return Trust(compared=compared, takes_unsigned=is_unsigned)
+    return Trust(lambda each: key_here(folder, each), compared, takes_unknown=False, takes_unsigned=is_unsigned)
+
+
 @app.register(example="nrmbus restore /mnt/backup --data ./my-bus", name="restore")
 def restored(
     directory: Where,
@@ -211,6 +257,7 @@ def restored(
     over_newer: Annotated[
         bool, typer.Option("--over-newer", help="With --part: lose what is here and newer than the backup.")
     ] = False,
+    signer: Signer = None,
     bootstrap: Annotated[
         str | None,
         typer.Option(
@@ -224,6 +271,9 @@ def restored(
 
     The backup is verified first. A broker gets each record with its number, bytes and offset. --part folder restores
     everything else into an empty folder, for a machine that was lost while its cluster was not.
+
+    The folder's own key of the bus or agency must have signed a part, or the key of --signer. An empty folder has no key
+    that vouches for the signer: compare the printed key before you start anything.
     """
     checked_address(bootstrap)
     _check_options(part, agency, over_newer=over_newer, bootstrap=bootstrap)
@@ -234,7 +284,7 @@ def restored(
 
     try:
         with _progress(as_json=as_json) as progress:
-            manifest, found = verified(store, generation, progress, operator=_operator(context))
+            manifest, found = verified(store, generation, progress, _trust(folder, part, signer))
             if part in (None, FOLDER):
                 restore.everything(store, manifest, folder, opened, progress, bootstrap, only_folder=part == FOLDER)
                 written = [str(folder.path)]
@@ -245,14 +295,17 @@ def restored(
     except BackupError as error:
         return _fail(error, as_json=as_json)
     if as_json:
-        typer.echo(json.dumps({"generation": found.generation, "made": found.made, "restored": written, "left": left}))
+        by = {"signed_by": found.signed_by, "signer": found.signer, "signer_known": found.signer_known}
+        body = {"generation": found.generation, "made": found.made, "restored": written, "left": left, **by}
+        typer.echo(json.dumps(body))
         return None
     typer.echo(f"Backup {found.generation} of {found.made} is restored: {', '.join(written) or 'nothing was missing'}.")
     if left:
         typer.echo(
             f"Left as they are, since they are here: {', '.join(left)}. If one is damaged, move it away and restore once more."
         )
-    is_bus, is_whole = manifest.kind != "agency", part in (None, FOLDER)
+    typer.echo(_signed(found))
+    is_bus, is_whole = manifest.kind == "bus", part in (None, FOLDER)
     command = "nrmbus up" if is_bus else f"nrmbus run {manifest.agency}"
     once = ", once it no longer runs on the old machine" if is_whole else ""
     host = "; on another host with --listen and the name that the agencies know, if they reach it"
