@@ -127,7 +127,10 @@ def test_the_evidence_of_a_case_and_a_backup_are_histories_too(tmp_path: Path) -
     answer = asked("az@2009-09-03", file, tmp_path)
     assert answer["judged"]["cases"] == 1
     found = offline_history(kept.path)
-    assert "every signature" in found.vouched
+    assert (
+        "every signature of registrar, senders and operator, by the operator's key that the backup itself has"
+        in found.vouched
+    )
     assert asked("az@2024-02-08", kept.path, tmp_path)["judged"] == {"events": len(found.entries), "cases": 2}
 
 

@@ -41,8 +41,8 @@ class OfflineHistory:
 def offline_history(path: Path) -> OfflineHistory:
     """Return the history in *path*: each registration follows the one before, and is over its envelope and recipients.
 
-    A backup is verified with every signature. A file is verified by its own lines: for more, run `nrmbus verify` or
-    `nrmbus recount` with the keys of the bus first.
+    A backup is verified with every signature, by the operator's key that it has itself; a file by its own lines. For more,
+    run `nrmbus backup --verify --signer`, `nrmbus verify` or `nrmbus recount` with the keys of the bus first.
 
     Raises:
         BusError: *path* has no history, the history does not verify, or its first profile is not here.
@@ -175,7 +175,7 @@ def _read(
 
 
 _VOUCHED: Final = {
-    True: "every signature of registrar, senders and operator",
+    True: "every signature of registrar, senders and operator, by the operator's key that the backup itself has",
     False: "by its own lines alone: nrmbus verify or nrmbus recount compares them with keys that you give",
 }
 
