@@ -28,6 +28,7 @@ from nrmbus.directory import Identity
 from nrmbus.environment import KEY_FILE
 from nrmbus.intake.store import IntakeStore
 from nrmbus.wire.keys import keyfile
+from nrmbus.wire.keys.keys import SigningKey
 
 SECRET = b"a passphrase of the example\n"
 READ = "INSERT INTO reads (at, who, subject, source, event, part, purpose) VALUES ('', 'S-1', '', '', '', '', '')"
@@ -439,6 +440,27 @@ def test_a_damaged_file_is_found_and_the_next_backup_is_whole(folder: BusFolder,
     assert typed(*verify, status=1)["code"] == "file_altered"
     typed("backup", store, "--agency", "ngo-b", "--data", folder.path)
     assert typed(*verify)["generation"] == 2
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("key", [None, SigningKey(bytes(range(32)))], ids=["unsigned", "another's key"])
+def test_a_signed_backup_takes_nothing_over_from_what_another_key_signed(
+    folder: BusFolder, tmp_path: Path, key: SigningKey | None
+) -> None:
+    """Given a newer backup by somebody who can only write to the folder, when the auditor backs up, then her signature is over the tiles of her own log."""
+    store, tile = Store.at(tmp_path / "backup"), "auditor/logs/0/tile/0/000"
+    Identity.at(folder.service("auditor"), "auditor")
+    (folder.path / tile).parent.mkdir(parents=True)
+    (folder.path / tile).write_bytes(b"of the auditor")
+    typed("backup", store.path, "--agency", "auditor", "--data", folder.path)
+    made = store.manifest()
+    with store.held():
+        forged = {"files": {**made.files, tile: store.put([b"of a stranger"])}, "generation": 2}
+        store.publish(made.model_copy(update={**forged, "signer": key.public.hex() if key else ""}), key)
+
+    typed("backup", store.path, "--agency", "auditor", "--data", folder.path)
+    assert store.manifest().generation == 3
+    assert store.manifest().files[tile] == made.files[tile]
 
 
 @pytest.mark.thorough

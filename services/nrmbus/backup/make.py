@@ -48,12 +48,13 @@ async def of_bus(folder: BusFolder, store: Store, *, keep: int, progress: Progre
         DirectoryError: the directory cannot be believed.
     """
     with store.held(), said():
-        before, generation = _before(store, folder, BUS)
+        key = Operator(folder.path).signing
+        before, generation = _before(store, folder, key, BUS)
         directory = await read_directory(folder)
         files = _files(folder, store, before, lambda: folders.paths(folder.path), progress)
         records, groups = await Archive(folder, store, before, directory, progress).read()
         manifest = _manifest(folder, generation, files, kind=BUS, records=records, groups=groups)
-        return _published(folder, folder.path, store, manifest, Operator(folder.path).signing, keep)
+        return _published(folder, folder.path, store, manifest, key, keep)
 
 
 def of_agency(folder: BusFolder, store: Store, agency: str, *, keep: int, progress: Progress, sign: bool) -> Made:
@@ -69,15 +70,20 @@ def of_agency(folder: BusFolder, store: Store, agency: str, *, keep: int, progre
         if not (home / "keys").exists():
             there = ", ".join(folder.agencies()) or "none"
             raise NoBus(f"{folder.path} has no folder of {agency}; it has those of these agencies: {there}.")
-        before, generation = _before(store, folder, AGENCY, agency)
-        files = _files(folder, store, before, lambda: folders.agency_paths(folder, below), progress)
         key = Identity.at(home, agency).signing if sign else None
+        before, generation = _before(store, folder, key, AGENCY, agency)
+        files = _files(folder, store, before, lambda: folders.agency_paths(folder, below), progress)
         manifest = _manifest(folder, generation, files, kind=AGENCY, agency=agency)
         return _published(folder, home, store, manifest, key, keep)
 
 
-def _before(store: Store, folder: BusFolder, kind: str, agency: str = "") -> tuple[Manifest | None, int]:
-    """Return the backup that this one goes on from, if there is a sound one, and the number of this one.
+def _before(
+    store: Store, folder: BusFolder, key: SigningKey | None, kind: str, agency: str = ""
+) -> tuple[Manifest | None, int]:
+    """Return the newest sound backup, from which this one continues, and the number of this one.
+
+    With *key*, the backup before must be signed with it too: its records and full tiles are taken over unread, and the new
+    signature is also over them.
 
     Raises:
         BackupError: ``file_unreadable``, ``file_missing``, ``other_bus`` or ``other_kind``.
@@ -86,16 +92,18 @@ def _before(store: Store, folder: BusFolder, kind: str, agency: str = "") -> tup
     for number in reversed(there):
         try:
             before = store.manifest(number)
+            if before.bus != folder.settings.bus:
+                raise BackupError("other_bus")
+            if (before.kind, before.agency) != (kind, agency):
+                raise BackupError("other_kind")
+            if key is not None:
+                store.signer(before, key.verify_key)
             break
         except BackupError as error:
-            if error.code not in DAMAGED:
+            if error.code not in DAMAGED | {"signature_invalid"}:
                 raise
     else:
         return None, there[-1] + 1 if there else 1
-    if before.bus != folder.settings.bus:
-        raise BackupError("other_bus")
-    if (before.kind, before.agency) != (kind, agency):
-        raise BackupError("other_kind")
     if not all(store.has(each) for _, each in before.segments()):
         before = Manifest(**{**dict(before), "records": {}})  # everything is read once more
     return before, there[-1] + 1
