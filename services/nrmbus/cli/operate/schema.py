@@ -154,7 +154,9 @@ def freeze() -> None:
     It prints each file that it wrote, and then the parts that only a person can write. Exit status: 0 if nothing is
     left to do, else 1.
     """
-    from nrmbus.published import asyncapi, gate, golden, openapi  # noqa: PLC0415 - the other commands need nothing of it
+    if not schemas.FOLDER.is_dir():
+        raise BusError("A wheel has no schemas/ to write into: give this command in a clone of the project")
+    from nrmbus.published import asyncapi, gate, golden, openapi  # noqa: PLC0415 - no wheel has them
 
     for path in (*schemas.write(), *golden.write(), *asyncapi.write(), *openapi.write()):
         typer.echo(f"wrote schemas/{path}")

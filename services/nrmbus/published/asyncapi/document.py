@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from importlib import metadata
+from pathlib import Path
 from typing import Any, Final, cast
 
 import yaml
@@ -17,7 +18,6 @@ from nrmbus.directory.renewal import Asked, Renewal
 from nrmbus.events import schemas
 from nrmbus.events.model import Data, Frozen
 from nrmbus.events.registry import MODULES, TYPES
-from nrmbus.packed import packed
 from nrmbus.rules import Profile, load_profile, profile_names
 from nrmbus.rules.handbook.default import PROFILE
 from nrmbus.rules.placed import placed
@@ -84,7 +84,7 @@ def _frame(values: Mapping[str, Any]) -> Node:
         pass
 
     Loader.add_constructor("!of", lambda _, node: values[node.value])
-    text = packed("published/asyncapi/frame.yaml").read_text(encoding="utf-8")
+    text = Path(__file__).with_name("frame.yaml").read_text(encoding="utf-8")
     return cast("Node", yaml.load(text, Loader))  # noqa: S506 - a safe loader, and a file of this package
 
 
