@@ -1,5 +1,7 @@
 """What agencies say, as a person with a browser sees it before turning to one, and says it for the own agency."""
 
+import asyncio
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,8 @@ from desk.web.browsing import browsing, gone, member
 from nrmbus.directory.entry import Kind
 from nrmbus.events import bulletin
 from nrmbus.wire.names import TIMEKEEPER
+from nrmbus.wire.record import Record
+from patience import eventually
 
 BREACH = {
     "to": ["ngo-a"],
@@ -88,6 +92,7 @@ async def test_an_agency_says_by_hand_for_whom_it_has_places(tmp_path: Path) -> 
 
 
 CAPACITY = "provider.capacity_changed"
+LOSS = "data.breach_reported"
 
 
 async def named(here: Given, places: dict[str, str]) -> None:
@@ -123,6 +128,63 @@ async def test_a_draft_in_which_somebody_typed_is_not_filled_in_again(tmp_path: 
 
     assert again == at
     assert (chosen(form, "data.men"), chosen(form, "data.women")) == (["few"], [])
+
+
+async def test_answers_that_the_registrar_refused_stay_when_the_form_is_opened_again(tmp_path: Path) -> None:
+    """Given a breach that the registrar refused, when its sender goes on with a new draft and comes back over the page of bulletins, then the form has the answers."""
+    answers = {
+        "data.kind": "lost", "data.classes": ["DC3"], "data.persons": "1-10", "data.measures": ["none_yet"], "data.ended": "no",
+    }  # fmt: skip
+    async with desk_of("ngo-a", tmp_path) as here, browsing(here, member()) as browser:
+        at = (await browser.post(f"/app/bulletins/{LOSS}", data={})).headers["location"]
+        check = (await filled(browser, at, answers)).headers["location"]
+        asking = asyncio.ensure_future(browser.post(check.replace("/check", "/send"), data={"go": "anyway"}))
+        sent: list[Record] = []
+        await eventually("the desk sends the event", partial(_sends, here, sent))
+        await here.hear(here.registrar.refuse(sent[0], "time_in_future", "W3"))
+        refused = await browser.get((await asking).headers["location"])
+        again = (await browser.post(check.replace("/check", "/again"))).headers["location"]
+        opened = (await browser.post(f"/app/bulletins/{LOSS}", data={})).headers["location"]
+        form = await browser.get(opened)
+
+    assert heading(refused) == "Refused"
+    assert opened == again.replace("/check", "/what")
+    assert (chosen(form, "data.classes"), chosen(form, "data.ended")) == (["DC3"], ["no"])
+
+
+async def _sends(here: Given, sent: list[Record]) -> bool:
+    sent += await here.out()
+    return bool(sent)
+
+
+async def test_the_draft_of_a_second_tab_stays_after_the_first_one_is_deleted(tmp_path: Path) -> None:
+    """Given two tabs of which both drafts are kept, when the first draft is deleted and the form opened again, then it has what the second tab typed."""
+    async with desk_of("shelter", tmp_path) as here, browsing(here, member()) as browser:
+        at = (await browser.post(f"/app/bulletins/{CAPACITY}", data={})).headers["location"]
+        await filled(browser, at, {"data.men": "few"}, go="later")
+        both = await browser.post(at, data={"version": "1", "go": "both", "data.women": "free"})
+        await browser.post(at.replace("/what", "/delete"))
+        again = (await browser.post(f"/app/bulletins/{CAPACITY}", data={})).headers["location"]
+        form = await browser.get(again)
+
+    assert again == both.headers["location"]
+    assert chosen(form, "data.women") == ["free"]
+
+
+async def test_a_tab_whose_form_was_filled_in_again_keeps_what_is_typed_in_it(tmp_path: Path) -> None:
+    """Given an open form of places, when the agency names places and another tab opens the form, then the first tab is told of the change and has its answers."""
+    async with desk_of("shelter", tmp_path) as here, browsing(here, member()) as browser:
+        at = (await browser.post(f"/app/bulletins/{CAPACITY}", data={})).headers["location"]
+        await named(here, {"women": "none"})
+        again = (await browser.post(f"/app/bulletins/{CAPACITY}", data={})).headers["location"]
+        typed = {"version": "1", "data.men": "few"}
+        kept = await browser.post(at.replace("/what", "/keep"), data={**typed, "fields": "data.men"})
+        passed = await browser.post(at, data={**typed, "go": "on"})
+
+    assert again == at
+    assert kept.json() == {"state": "passed"}
+    assert heading(passed) == "This draft was changed in another tab."
+    assert '<input type="hidden" name="data.men" value="few">' in passed.text
 
 
 async def test_an_empty_form_of_places_erases_nothing(tmp_path: Path) -> None:

@@ -1,11 +1,12 @@
 """Page of the bulletins: what agencies say of themselves and of no case, and what this agency may say itself."""
 
-from functools import partial
+from dataclasses import replace
 from typing import Any, Final
 
 from starlette.responses import Response
 
 from nrmbus.desk.outbox import drafts
+from nrmbus.desk.outbox.drafts import Typed
 from nrmbus.desk.state.bulletins import announcements, standings
 from nrmbus.desk.web.acts import around, sending
 from nrmbus.desk.web.acts.editing import WHAT
@@ -19,6 +20,9 @@ from nrmbus.events.registry import TYPES
 routes: Final = Pages()
 
 ABOUT_NO_CASE: Final = tuple(dict.fromkeys(data.type for data in TYPES.values() if data.keyed_by == "agency"))
+
+_BEGUN: Final = "begun."
+"""Prefix in a draft of the answers that its form began with: people have typed where the others differ from these."""
 
 
 @routes.get("/bulletins", may="read_cases")
@@ -44,17 +48,21 @@ async def begin(visit: Visit) -> Response:
     if type not in ABOUT_NO_CASE or not around.may_do(visit, type) or own_act(visit, type) is not None:
         raise NotFound
     seat = visit.door.seat
-    typed = sending.fresh(type, proposed_about_no_case(visit, sending.model_of(visit.door, type)))
-    begun = partial(
-        drafts.begin, seat, owner=visit.me.number, type=type, subject=bulletin.of(seat.me), ref=None, page=WHAT,
-        typed=typed,
-    )  # fmt: skip
+    proposal = proposed_about_no_case(visit, sending.model_of(visit.door, type))
+    typed = {**sending.fresh(type, proposal), **{f"{_BEGUN}{name}": values for name, values in proposal.items()}}
     async with seat.ledger.write() as tx:
-        made = begun(tx=tx)
-        if made.version == 1 and made.typed != typed:  # nobody typed in it, and the agency has spoken since
-            drafts.drop(tx, drafts.is_draft(made.id))
-            made = begun(tx=tx)
+        made = drafts.begin(
+            seat, tx, owner=visit.me.number, type=type, subject=bulletin.of(seat.me), ref=None, page=WHAT, typed=typed
+        )
+        if _is_untouched(made.typed):  # the agency may have spoken since
+            made = drafts.keep(seat, tx, replace(made, typed=typed), seen=made.version)
     return visit.see(f"/acts/{made.id}/{made.page}")
+
+
+def _is_untouched(typed: Typed) -> bool:
+    """Return whether a draft still has the answers that its form began with, and no others."""
+    begun = {name.removeprefix(_BEGUN): values for name, values in typed.items() if name.startswith(_BEGUN)}
+    return begun == {name: values for name, values in typed.items() if not name.startswith(_BEGUN)}
 
 
 def _row(visit: Visit, agency: str, known: Any) -> dict[str, Any]:
