@@ -1,6 +1,8 @@
 """The guide where a bed is all that is asked for: a request for a bed has no letter, and the referral to the shelter follows."""
 
+import asyncio
 import re
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,9 @@ from desk.given import desk_of
 from desk.web.acts.test_guide import ADULT, CHILD, led, sent
 from desk.web.acts.test_pages import heading
 from desk.web.browsing import browsing, gone, member
+from nrmbus.desk.erasure import rounds
 from nrmbus.events.referral import ReferralSubmitted
+from patience import eventually
 
 BED: dict[str, dict[str, Any]] = {
     **{page: said for page, said in ADULT.items() if page != "letter"},
@@ -45,6 +49,24 @@ async def test_where_only_a_bed_is_asked_for_the_referral_is_kept_for_afterwards
         assert "shelter.bed_requested" in [type for type, _, _ in await sent(here)]
         assert ReferralSubmitted.type not in [type for type, _, _ in await sent(here)]
         assert re.search(r'name="data.to"[^>]*value="shelter"[^>]* checked', what)
+        assert re.search(r'name="sealed.interpreter"[^>]*value="rus"', letter)
+
+
+async def test_the_referral_is_kept_where_the_desk_ends_before_the_registrar_answers(tmp_path: Path) -> None:
+    """Given a guide that asks for a bed alone, when its sending is cut off while it waits for the registrar, then the draft of the referral is there, also after the guide's own draft has ended."""
+    async with desk_of("ngo-a", tmp_path) as here, browsing(here, member()) as browser:
+        check = await led(browser, BED_OF_CHILD)
+        sending = asyncio.ensure_future(browser.post(check.replace("/check", "/send")))
+        await eventually("the events are in the outbox", partial(here.rows, "outbox"))
+        sending.cancel()
+        await asyncio.wait([sending])
+        await here.settle()
+        await rounds.end_drafts(here.desk.seat)
+        (kept,) = await here.rows("drafts")
+        letter = (await browser.get(f"/app/acts/{kept.id}/letter")).text
+
+        assert {verdict for _, _, verdict in await sent(here)} == {"registered"}
+        assert kept.type == ReferralSubmitted.type
         assert re.search(r'name="sealed.interpreter"[^>]*value="rus"', letter)
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from markupsafe import Markup
+from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import Response
 
@@ -16,7 +17,7 @@ from nrmbus.desk.web.acts import around, fields, form, sending
 from nrmbus.desk.web.acts.around import Case
 from nrmbus.desk.web.acts.doubts import doubts
 from nrmbus.desk.web.acts.fields import Shown
-from nrmbus.desk.web.acts.guide_events import new_ids
+from nrmbus.desk.web.acts.guide_events import REFERRAL, new_ids, referral_for_later
 from nrmbus.desk.web.acts.guide_questions import GUIDE
 from nrmbus.desk.web.own_acts import Own
 from nrmbus.desk.web.rooms import own_act
@@ -318,13 +319,23 @@ async def finish(
 ) -> Response:
     """Put *bodies* into the outbox, wait a moment for the registrar, and lead to what became of them.
 
-    *look* raises if those who sign may no longer do so; without it the session has to go on.
+    *look* raises if those who sign may no longer do so; without it the session has to go on. A guide that asks for beds
+    alone leaves the draft of the referral that follows.
 
     Raises:
         NotSignedIn: ``over``: the session was ended meanwhile, and nothing is sent; whatever *look* raises.
     """
+    later = referral_for_later(visit, draft.typed) if draft.type == GUIDE else None
+
+    def begin(tx: Connection) -> None:
+        if later is not None:
+            drafts.begin(
+                visit.door.seat, tx, owner=draft.owner, type=REFERRAL, subject=draft.subject, ref=None, page=WHAT,
+                typed=later,
+            )  # fmt: skip
+
     try:
-        await sending.send(visit.door, draft, bodies, look or visit.must_go_on)
+        await sending.send(visit.door, draft, bodies, look or visit.must_go_on, begin)
     except LookupError:
         now = own_draft(visit, draft.id)
         if now is not None and now.state == draft.state:  # another tab changed it meanwhile: the member reads it again

@@ -1,26 +1,22 @@
 """Guide for a first-time worker: from what was seen to a signal, consents and referrals, as one draft and one sending."""
 
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import Response
 
-from nrmbus.desk.errors import DeskError
 from nrmbus.desk.outbox import drafts
 from nrmbus.desk.outbox.drafts import Kept, Typed
 from nrmbus.desk.web.acts import around, fields, form, sending, speed
 from nrmbus.desk.web.acts.doubts import age_doubt, doubts
-from nrmbus.desk.web.acts.editing import CHECK, WHAT, merged, moment_of, own_draft, save, sections_of, seen_of
+from nrmbus.desk.web.acts.editing import CHECK, WHAT, merged, moment_of, save, sections_of, seen_of
 from nrmbus.desk.web.acts.fields import Choices, Option, Shown
 from nrmbus.desk.web.acts.form import Field
 from nrmbus.desk.web.acts.guide_events import (
     BASIS,
     INTERPRETER,
-    REFERRAL,
     asked_for,
     asks_for_basis,
     asks_for_beds_alone,
@@ -32,7 +28,6 @@ from nrmbus.desk.web.acts.guide_events import (
     language_of,
     new_ids,
     recipients_of,
-    referral_for_later,
     referral_form,
     role_of,
     seen_signs,
@@ -354,21 +349,6 @@ def errors_of(visit: Visit, page: str, typed: Typed) -> dict[str, str]:
             "Nobody is left whom you may tell. Choose another agency, or save the draft and come back."
         )
     return wrong
-
-
-async def keep_referral(visit: Visit, id: str) -> None:
-    """Begin the draft of the referral that follows an offered bed, if the guide *id* was sent and refers nobody itself."""
-    guide = own_draft(visit, id)
-    if guide is None or guide.state != "sent" or not asks_for_beds_alone(visit, guide.typed):
-        return
-    typed = referral_for_later(visit, guide.typed)
-    with suppress(SQLAlchemyError, DeskError, OSError):  # a full disk, or a server away: the guide itself is sent
-        async with visit.door.ledger.write() as tx:
-            visit.door.ledger.make_nothing_due()
-            drafts.begin(
-                visit.door.seat, tx, owner=guide.owner, type=REFERRAL, subject=guide.subject, ref=None, page=WHAT,
-                typed=typed,
-            )  # fmt: skip
 
 
 # -- check -----------------------------------------------------------------------------------------------------------------

@@ -301,8 +301,10 @@ def asks_for_beds_alone(visit: Visit, typed: Typed) -> bool:
     return bool(houses_of(visit, typed)) and not any(to for _, to, _ in asked_for(visit, typed))
 
 
-def referral_for_later(visit: Visit, typed: Typed) -> Typed:
-    """Return the form of the referral to the shelters that were asked for a bed alone, with what the guide knows."""
+def referral_for_later(visit: Visit, typed: Typed) -> Typed | None:
+    """Return the form of the referral to the shelters that are asked for a bed alone; None if others are asked for more."""
+    if not asks_for_beds_alone(visit, typed):
+        return None
     said: dict[str, Any] = {form.DATA: _referral(visit, typed, houses_of(visit, typed), [])}
     if letter := _letter(visit, typed):
         said[form.SEALED] = letter

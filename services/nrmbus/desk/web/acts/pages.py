@@ -210,10 +210,7 @@ async def send(visit: Visit) -> Response:
     refused = next((each for each in found if each["verdict"] == "refused"), None)
     if refused is not None and (await visit.form())["go"] != "anyway":
         return visit.see(f"/acts/{draft.id}/{CHECK}")
-    answer = await finish(visit, draft, bodies)
-    if draft.type == guide_questions.GUIDE:
-        await guide.keep_referral(visit, draft.id)
-    return answer
+    return await finish(visit, draft, bodies)
 
 
 async def _not_as_seen(visit: Visit, draft: Kept, bodies: list[sending.Body]) -> Response | None:

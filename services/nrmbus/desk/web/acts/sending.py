@@ -152,10 +152,13 @@ async def checked(door: Door, bodies: Iterable[Body]) -> list[dict[str, Any]]:
     return checking.found
 
 
-async def send(door: Door, draft: Kept, bodies: list[Body], look: Callable[[], None]) -> Kept:
+async def send(
+    door: Door, draft: Kept, bodies: list[Body], look: Callable[[], None], begin: Callable[[Connection], None]
+) -> Kept:
     """Put *bodies* into the outbox and note in *draft* that they are sent, in one transaction.
 
     *look* raises in that transaction if those who sign may no longer do so: until then the sender may have been removed.
+    *begin* begins in it the drafts that follow from *draft*, which ends as soon as its events are registered.
 
     Raises:
         AnsweredError: the agency has answered the record of the draft before.
@@ -174,6 +177,7 @@ async def send(door: Door, draft: Kept, bodies: list[Body], look: Callable[[], N
         if (first := answered(tx, draft)) is not None:
             raise AnsweredError(first)
         done.append(drafts.keep(seat, tx, replace(now, state="sent", request=request), seen=now.version))
+        begin(tx)
 
     await batches.publish(door, bodies, door.desk.speaks, within)
     return done[0]
