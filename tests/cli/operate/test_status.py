@@ -23,7 +23,7 @@ from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.pki.authority import Authority
 from nrmbus.bus.private_files import write_json
 from nrmbus.cli import health
-from nrmbus.cli.operate import status
+from nrmbus.cli.operate import faults, status
 from nrmbus.cli.operate.service_faults import of_services
 from nrmbus.cli.operate.status import Status, look, shown
 
@@ -342,6 +342,14 @@ def test_what_ends_soon_is_said(looked: Callable[..., Status]) -> None:
     )
     assert not found.well
     assert looked({"ngo-a": READY}, {**PEER, "certificate_ends": soon, "suspended": True}).well, "it has no need of one"
+
+
+def test_a_certificate_ends_soon_from_the_day_on_which_the_doctor_says_so(looked: Callable[..., Status]) -> None:
+    """Given a certificate that is due for renewal, then nothing is shown until the alerts' limit is reached."""
+    due, late = ((datetime.now(UTC) + faults.SOON + timedelta(hours=hours)).isoformat() for hours in (1, -1))
+
+    assert looked({"ngo-a": READY}, {**PEER, "certificate_ends": due}).ending == ()
+    assert looked({"ngo-a": READY}, {**PEER, "certificate_ends": late}).ending
 
 
 def test_a_public_page_has_no_certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,7 +29,7 @@ from nrmbus.cli.commands import Commands
 from nrmbus.cli.counted import counted
 from nrmbus.cli.health import Health
 from nrmbus.cli.hosts import Placed, hosts_of, table_of
-from nrmbus.cli.operate.faults import LEAST_FREE, of_hosts, of_numbers
+from nrmbus.cli.operate.faults import LEAST_FREE, SOON, of_hosts, of_numbers
 from nrmbus.cli.operate.peers import brokers_of, peers_of
 from nrmbus.cli.operate.service_faults import of_brokers, of_stopped
 from nrmbus.cli.options import AsJson, BusContext
@@ -40,8 +40,6 @@ from nrmbus.wire.names import AUDITOR, CANARY
 app = Commands()
 
 LOOK_SECONDS: Final = 2.0
-SOON: Final = timedelta(days=10)
-"""A certificate is renewed ten days before its end; one with less time was not."""
 _BESIDE: Final = {
     "checkpoint_age": "newest checkpoint {} s ago",
     "overdue": "{} duties overdue",
