@@ -11,6 +11,10 @@ NAME: Final = "az@2027-01-01"
 Change = tuple[str, str]
 
 MIGRATION_DECIDES: Final[Change] = ("DECIDERS: [special_unit]", "DECIDERS: [migration]")
+SOCIAL_SERVICE_HOUSES: Final[Change] = (
+    "  SHELTERS: [shelter_state, ngo_shelter]",
+    "  SHELTERS: [shelter_state, ngo_shelter, social_services]",
+)
 REFER_IN_36_HOURS: Final[Change] = (
     "length: {hours: 24}, scope: case, answerable: source",
     "length: {hours: 36}, scope: case, answerable: source",

@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given as for_all
 from hypothesis import strategies as st
 
+from copies import NAME, SOCIAL_SERVICE_HOUSES, copied, known_here
 from nrmbus.play import strict
 from nrmbus.play.reader import ScenarioError, parse, read
 from nrmbus.play.scenario import Publish
+from nrmbus.rules import add_profiles
 from play.stories import CONSENT, REFERRAL, SIGNAL, scenario, story
 
 HEAD = 10
@@ -203,6 +205,18 @@ def test_a_miswritten_head_names_its_line(old: str, new: str, line: int, sentenc
     assert sentence in str(error.value)
     assert error.value.line == line
     assert error.value.step is None
+
+
+def test_the_shelters_are_those_of_the_profile() -> None:
+    """Given a profile in which a social service takes people in, then that agency has places; so it has under a profile that comes later."""
+    text = story(SIGNAL).replace("az@2022-04-29", NAME).replace("shelter_state", "social_services")
+
+    later = parse(text)
+    with known_here():
+        add_profiles([copied(SOCIAL_SERVICE_HOUSES)])
+        told = parse(text)
+
+    assert later.agencies["shelter"].capacity == told.agencies["shelter"].capacity == {"women": 1}
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,7 @@ from nrmbus.play.scenario import (
     Step,
     When,
 )
+from nrmbus.rules import load_profile, profile_names
 
 M = TypeVar("M", bound=Frozen)
 
@@ -42,7 +43,6 @@ _CHECKS: Final[Mapping[str, type[Check]]] = {
     name: each for each in get_args(Check) for name in get_args(each.model_fields["check"].annotation)
 }
 _AGAIN: Final = {"by", "event", "case", "cases", "incident", "ref", "again", "expect", "seen_by"}
-_SHELTERS: Final = ("shelter_state", "ngo_shelter")
 _WHEN: Final[TypeAdapter[str]] = TypeAdapter(When)
 _MONDAY: Final = 0
 _YEARS: Final = (2000, 2999)
@@ -120,6 +120,8 @@ class _Reader:
         self._lines = lines
         self._step: int | None = None
         self._agencies: Mapping[str, Participant] = {}
+        self._shelters: frozenset[str] | None = None
+        """Roles of the shelters, or None for a profile that the operator adds during the play."""
         self._starts = datetime.min.replace(tzinfo=UTC)
         self._at = self._starts
         self._used: dict[str, set[str]] = {"case": set(), "ref": set(), "as": set()}
@@ -131,6 +133,8 @@ class _Reader:
         file = self._model(_File, plain, ())
         self._starts = self._at = self._first(file.starts)
         self._agencies = file.agencies
+        if file.policy in profile_names():
+            self._shelters = load_profile(file.policy).shelters
         for agency, participant in file.agencies.items():
             self._admit(agency, participant)
         steps = tuple(self._read_step(index, step) for index, step in enumerate(file.steps))
@@ -184,7 +188,8 @@ class _Reader:
             raise self._error(path, "this id is the name of a service")
         if participant.supervisor is not None:
             self._known((participant.supervisor,), (*path, "supervisor"))
-        if participant.capacity is not None and participant.role not in _SHELTERS:
+        is_shelter = self._shelters is None or participant.role in self._shelters
+        if participant.capacity is not None and not is_shelter:
             raise self._error((*path, "capacity"), "only a shelter has 'capacity'")
 
     def _read_step(self, index: int, plain: dict[str, Any]) -> Step:

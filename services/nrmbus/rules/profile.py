@@ -26,6 +26,8 @@ from nrmbus.zone import zone_of
 Basis = Annotated[str, Field(min_length=3)]
 DECIDERS = "DECIDERS"
 """The group of the roles that decide whether a person is a victim."""
+SHELTERS = "SHELTERS"
+"""The group of the roles that take people in."""
 
 
 def _day(value: str) -> str:
@@ -337,6 +339,11 @@ class Profile(Frozen):
     def deciders(self) -> tuple[str, ...]:
         """Return the roles that decide whether a person is a victim, sorted."""
         return tuple(sorted(self.expand((DECIDERS,)))) if DECIDERS in self.roles else ()
+
+    @cached_property
+    def shelters(self) -> frozenset[str]:
+        """Return the roles that take people in; none in a profile without shelters."""
+        return self.expand((SHELTERS,)) if SHELTERS in self.roles else frozenset()
 
     def expand(self, names: tuple[str, ...]) -> frozenset[str]:
         """Return the roles that *names* stand for: a name in capitals is a group of ``roles``, any other a role."""

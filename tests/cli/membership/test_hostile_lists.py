@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
+from copies import NAME, SOCIAL_SERVICE_HOUSES, copied, known_here
 from hostile import bounded, not_plain
 from nrmbus.bus.errors import BusError
 from nrmbus.cli.membership.admitting import disposals_of, newcomers_of
+from nrmbus.rules import add_profiles
 
 READERS: dict[str, Callable[[Path], Any]] = {
     "agencies": lambda path: newcomers_of(path, "az@2022-04-29"),
@@ -86,3 +88,15 @@ def test_receivers_of_webhooks_are_read_as_a_desk_reads_them(tmp_path: Path) -> 
     path.write_text("ngo-a:\n  role: ngo_outreach\n  webhooks: {network: [10.1.0.0/16]}\n")
     with pytest.raises(BusError, match=r"line 1: webhooks of ngo-a: `webhooks` in agency\.json does not have its form"):
         newcomers_of(path, "az@2022-04-29")
+
+
+def test_a_shelter_of_the_profile_has_places(tmp_path: Path) -> None:
+    """Given a role with places, then the list is refused unless the profile has that role among the shelters."""
+    path = tmp_path / "list.yaml"
+    path.write_text("house: {role: social_services, capacity: {women: 4}}\n")
+    with known_here():
+        add_profiles([copied(SOCIAL_SERVICE_HOUSES)])
+
+        assert newcomers_of(path, NAME)["house"].capacity == {"women": 4}
+        with pytest.raises(BusError, match="line 1: only a shelter has a capacity"):
+            newcomers_of(path, "az@2022-04-29")

@@ -18,7 +18,7 @@ from nrmbus.events.model import Frozen
 from nrmbus.police import procedure as police
 from nrmbus.rules import load_profile
 from nrmbus.rules.handbook.default import PROFILE
-from nrmbus.rules.handbook.soundness import DECIDING
+from nrmbus.rules.handbook.soundness import DECIDING, HOUSING
 from nrmbus.rules.placed import placed
 from nrmbus.wire.names import STATISTICS
 
@@ -134,3 +134,8 @@ def test_answers_add_up() -> None:
 def test_the_check_of_a_profile_knows_whose_procedure_decides() -> None:
     """Given a profile, then `nrmbus rules check` lets those roles decide whose desks run the procedure of the deciding body."""
     assert {role for role, room in ROOMS.items() if room == "police"} == DECIDING
+
+
+def test_the_check_of_a_profile_knows_whose_procedure_counts_places() -> None:
+    """Given a profile, then `nrmbus rules check` notes the shelters whose desks do not run the procedure of a shelter."""
+    assert {role for role, room in ROOMS.items() if room == "shelter"} == HOUSING

@@ -6,6 +6,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from agencies import POLICY
+from copies import SOCIAL_SERVICE_HOUSES, copied
 from nrmbus.rules import profile_names, profile_text
 from nrmbus.rules.handbook.checking import Finding, findings
 from nrmbus.rules.handbook.soundness import CODE, LONGEST_BASIS
@@ -204,3 +205,12 @@ def test_notes_name_what_is_left_out_and_a_name_that_is_taken() -> None:
     notes = {each.path: each.says for each in findings(text) if each.kind == "note"}
     assert "G-63" in notes["refusals"]
     assert "bundled with other values" in notes["name"]
+
+
+@pytest.mark.thorough
+def test_a_shelter_without_the_procedure_is_noted() -> None:
+    """Given a profile whose social service takes people in, then a note says that a person answers the requests for a bed there."""
+    (found,) = (each for each in findings(copied(SOCIAL_SERVICE_HOUSES)) if each.path == "roles.SHELTERS")
+
+    assert found.kind == "note"
+    assert "the places of `social_services`" in found.says

@@ -17,9 +17,6 @@ from nrmbus.wire.ids import REF, is_agency
 from nrmbus.wire.keys import files
 from nrmbus.wire.names import STATISTICS
 
-SHELTERS: Final = frozenset({"shelter_state", "ngo_shelter"})
-"""Roles that have places."""
-
 _MIB: Final = 1024 * 1024
 _AGENCIES: Final = _MIB
 """Bytes of the largest list of agencies: more than a country has."""
@@ -62,7 +59,7 @@ def _admissible(
 ) -> Mapping[str, Newcomer]:
     if not isinstance(body, dict):
         raise BusError(f"{path}, line 1: a list of agencies is wanted; see deploy/agencies/az-example.yaml")
-    roles = _roles(policy)
+    roles, shelters = _roles(policy), load_profile(policy).shelters
     found: dict[str, Newcomer] = {}
     for agency, about in body.items():
         where = f"{path}, line {lines[agency,]}"
@@ -79,7 +76,7 @@ def _admissible(
             raise BusError(f"{where}: {policy} has no such role; it has {', '.join(sorted(roles))}")
         if (agency == STATISTICS) != (one.role == STATISTICS):
             raise BusError(f"{where}: the agency with the role statistics has the id statistics, and no other role")
-        if one.capacity and one.role not in SHELTERS:
+        if one.capacity and one.role not in shelters:
             raise BusError(f"{where}: only a shelter has a capacity")
         _see_that_settings_fit(one, path, f"{where}: webhooks of {agency}")
         found[agency] = Newcomer(one.role, one.supervisor, one.capacity or {}, one.contact, one.public, one.webhooks)

@@ -60,7 +60,7 @@ def _without_a_bed(heard: Heard) -> Result | None:
         return None
     if any(house.houses or house.state == "asked" for house in request.houses):
         return Result()
-    houses = sorted(each.id for each in heard.agencies.values() if each.role in heard.profile.expand(("SHELTERS",)))
+    houses = sorted(each.id for each in heard.agencies.values() if each.role in heard.profile.shelters)
     others = (each for each in houses if request.house(each) is None and each != heard.me)
     open_to = tuple(each for each in others if heard.view.child or covered(heard, each))
     sentence = "No bed was got: ask another shelter that consent covers, or ask the person for consent to one."

@@ -27,7 +27,7 @@ from nrmbus.rules.judge.judge import CHECKS
 from nrmbus.rules.judge.parties import RECEIVING
 from nrmbus.rules.length import Length
 from nrmbus.rules.placed import unknown_places
-from nrmbus.rules.profile import DECIDERS, ClockRule, Profile, Row, matches
+from nrmbus.rules.profile import DECIDERS, SHELTERS, ClockRule, Profile, Row, matches
 from nrmbus.rules.records import Status
 from nrmbus.rules.vocabulary import Term
 from nrmbus.rules.why import FOR
@@ -36,6 +36,8 @@ SERVICES: Final = frozenset({"timekeeper", "registrar", STATISTICS})
 """Roles of the bus's own services, which no group of agencies has."""
 DECIDING: Final = frozenset({"special_unit", "social_services"})
 """Roles whose procedure in this release decides whether a person is a victim."""
+HOUSING: Final = frozenset({"shelter_state", "ngo_shelter"})
+"""Roles whose procedure in this release answers requests for a bed."""
 _FIELDS: Final[Mapping[Term, str]] = {
     "to": "to",
     "consent_receiver_knowing": "receivers",
@@ -90,6 +92,7 @@ def problems(profile: Draft) -> Iterator[Problem]:
     """Yield the mistakes of *profile*, table by table."""
     yield from _roles(profile)
     yield from _deciders(profile)
+    yield from _shelters(profile)
     for name, row in profile.types.items():
         yield from _type(profile, name, row)
     yield from _without_letter(profile)
@@ -109,17 +112,19 @@ def problems(profile: Draft) -> Iterator[Problem]:
 
 
 def _deciders(profile: Draft) -> Iterator[Problem]:
+    here: Path = ("roles", DECIDERS)
     if not profile.roles.get(DECIDERS):
-        yield Problem(
-            ("roles", DECIDERS), f"{DECIDERS} has no role, so nobody could decide", "name the roles that decide"
-        )
-    unable = sorted((profile.expand((DECIDERS,)) & known_roles(profile)) - DECIDING)
-    if unable:
-        yield Problem(
-            ("roles", DECIDERS),
-            f"no procedure of this release decides as {quoted(unable)}",
-            f"name {' or '.join(sorted(DECIDING))}, or write the procedure first",
-        )
+        yield Problem(here, f"{DECIDERS} has no role, so nobody could decide", "name the roles that decide")
+    if unable := sorted((profile.expand((DECIDERS,)) & known_roles(profile)) - DECIDING):
+        do = f"name {' or '.join(sorted(DECIDING))}, or write the procedure first"
+        yield Problem(here, f"no procedure of this release decides as {quoted(unable)}", do)
+
+
+def _shelters(profile: Draft) -> Iterator[Problem]:
+    if unable := sorted((profile.shelters & known_roles(profile)) - HOUSING):
+        says = f"no procedure of this release counts the places of {quoted(unable)}: a person answers each request for a bed"
+        do = f"name {' or '.join(sorted(HOUSING))} if the desk is to answer"
+        yield Problem(("roles", SHELTERS), says, do, is_note=True)
 
 
 def known_roles(profile: Draft) -> frozenset[str]:

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from agencies import POLICY, ROLES, Town
-from copies import known_here
+from copies import NAME, SOCIAL_SERVICE_HOUSES, copied, known_here
 from desk.given import CANARY, FakeRegistrar, Given, desk_of
 from desk.web.acts.test_attacks import changed_elsewhere, hidden
 from desk.web.acts.test_pages import filled, heading
@@ -204,6 +204,26 @@ async def test_no_service_that_the_person_accepts_is_lost(
         refs = [json.loads(row.clear, limit=100_000).get("referral") for row in await here.rows("outbox")]
         named = [ref for ref in refs if ref]
         assert len(set(named)) == len(named) == len(wanted)
+
+
+async def test_a_bed_is_asked_for_at_each_shelter_of_the_profile(tmp_path: Path) -> None:
+    """Given a profile in which a social service takes people in, then the guide asks that service for a bed."""
+    answers = {
+        **ADULT,
+        "need": {"guide.services": ["safe_shelter", "legal"]},
+        "help": {"guide.to": ["special-unit", "social"]},
+        "consent": {**ADULT["consent"], "guide.sharing": ["special-unit", "social"], "guide.accepts": ["social"]},
+    }
+    with known_here():
+        add_profiles([copied(SOCIAL_SERVICE_HOUSES)])
+        registrar = under(NAME, social="social_services")
+        async with desk_of("ngo-a", tmp_path, registrar=registrar) as here, browsing(here, member()) as browser:
+            check = await led(browser, answers)
+            await here.during(browser.post(check.replace("/check", "/send")))
+            await here.settle()
+
+            assert {verdict for _, _, verdict in await sent(here)} == {"registered"}
+            assert await referred(here) == [(["special-unit"], ["legal"]), (["social"], ["bed"])]
 
 
 async def test_a_guide_of_an_earlier_release_goes_on(tmp_path: Path) -> None:

@@ -24,7 +24,6 @@ BED: Final = "shelter.bed_requested"
 REFERRAL: Final = "referral.submitted"
 BASIS: Final = "legal_basis"
 """Name of the legal basis in a form and in a request."""
-HOUSES: Final = ("shelter_state", "ngo_shelter")
 IDS, REFS = "guide.ids", "guide.refs"
 INTERPRETER: Final = "sealed.interpreter"
 """Field of a referral's letter that follows from the language: it is not asked for again."""
@@ -51,6 +50,11 @@ def decides(visit: Visit, agency: str) -> bool:
     return role_of(visit, agency) in visit.profile.deciders
 
 
+def is_shelter(visit: Visit, agency: str) -> bool:
+    """Return whether *agency* takes people in by the profile in force."""
+    return role_of(visit, agency) in visit.profile.shelters
+
+
 def units_of(visit: Visit) -> list[str]:
     """Return the agencies that decide by the profile in force."""
     return [each for role in visit.profile.deciders for each in visit.door.seat.directory.of_role(role)]
@@ -59,7 +63,7 @@ def units_of(visit: Visit) -> list[str]:
 def taken_by(visit: Visit, agency: str, services: tuple[str, ...]) -> list[str]:
     """Return those of *services* that *agency* takes from this agency: a shelter gives a bed to those who may ask for one."""
     role = role_of(visit, agency)
-    if role in HOUSES and not around.may_do(visit, BED):
+    if is_shelter(visit, agency) and not around.may_do(visit, BED):
         services = tuple(each for each in services if each not in LODGING)
     return [each for each in services if role in takers().get(each, ())]
 
@@ -162,7 +166,7 @@ def houses_of(visit: Visit, typed: Typed) -> list[str]:
         return []
     found = recipients_of(visit, typed)
     accepted = found if is_child(typed) else typed.get("guide.accepts", ())
-    return sorted(each for each in found if each in accepted and role_of(visit, each) in HOUSES)
+    return sorted(each for each in found if each in accepted and is_shelter(visit, each))
 
 
 def bodies(visit: Visit, draft: Kept) -> list[Body]:

@@ -48,7 +48,7 @@ from nrmbus.desk.web.work.known import known_of
 from nrmbus.events.bulletin import is_bulletin
 from nrmbus.events.errors import Problem
 from nrmbus.events.referral import ReferralSubmitted
-from nrmbus.events.shelter import BedOffered, BedRequested
+from nrmbus.events.shelter import BedRequested
 from nrmbus.web.frame import LANGUAGE
 from nrmbus.wire import json as wire_json
 
@@ -422,10 +422,10 @@ async def _check(visit: Visit, act: Act, *, passed: bool = False, changed: Marku
 
 def _bed(visit: Visit, act: Act) -> around.Choice | None:
     """Return the request for a bed, if *act* refers somebody to a shelter for a place and the member may ask for one."""
-    rules, said = visit.door.seat.rules, act.said
+    said = act.said
     codes = {each["code"] if isinstance(each, Mapping) else each for each in said.get("services", ())}
-    is_shelter = any(rules.may_publish(each, BedOffered.type) for each in said.get("to", ()))
-    if act.draft.type != ReferralSubmitted.type or not is_shelter or not codes & LODGING:
+    goes_to_shelter = any(guide_events.is_shelter(visit, each) for each in said.get("to", ()))
+    if act.draft.type != ReferralSubmitted.type or not goes_to_shelter or not codes & LODGING:
         return None
     return next((each for each in around.choices_of(visit, act.case)[0] if each.type == BedRequested.type), None)
 
