@@ -52,7 +52,7 @@ FOLDERS: Mapping[str, Folder] = {
     **DOCUMENT,
 }
 TOLD = frozenset({"vac", "fund"})
-DECISIONS = frozenset(
+DECIDED_ANEW = frozenset(
     {
         "identification.reasonable_grounds_decided",
         "identification.status_decided",
@@ -60,7 +60,7 @@ DECISIONS = frozenset(
     }
 )
 """Types that decide anew: what an agency missed of the course of the case before is over."""
-TELLING = DECISIONS | {"justice.verdict_recorded"}
+TELLING = DECIDED_ANEW | {"justice.verdict_recorded"}
 """Types that reach an assistance centre or the fund by consent alone, and so make it a part of the case."""
 READING = frozenset({"access.granted"})
 """Types that record a reading: the case stays as it is, and a reading does not create a case."""
@@ -157,7 +157,7 @@ def _heard(context: EventContext, fact: Fact, papers: PersistentMap[Paper]) -> d
         known = view.grown_up_known if view.child is False else frozenset[str]()
         found["grown_up_known"] = known | {context.source, *fact.recipients}
     found |= _ages(context, fact, found.get("ages", view.ages))
-    over = {*before, *(view.missed if context.event.type in DECISIONS else ())}
+    over = {*before, *(view.missed if context.event.type in DECIDED_ANEW else ())}
     missed = {agency: ids for agency, ids in view.missed.items() if agency not in over}
     unaware = missing(context, fact.recipients)
     if context.event.type == REOPENED and view.closing is not None:
