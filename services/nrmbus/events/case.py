@@ -1,6 +1,6 @@
 """The case itself: the first signal, an incident of many, links, withdrawal, closing, re-opening, follow-up."""
 
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Final, Literal, get_args
 
 from pydantic import Field
 
@@ -234,3 +234,7 @@ class FollowUpRecorded(Data):
     letter = FollowUpRecordedLetter
 
     month: Annotated[Month, clear("Months since the case was closed")]
+
+
+OPENING: Final = frozenset({SignalRecorded.type, ReReferred.type})
+"""Types with which the case of a person begins; an incident is no person's case."""

@@ -5,13 +5,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
+from nrmbus.events.case import OPENING
 from nrmbus.events.codes import CHILD_BANDS
 from nrmbus.events.figures import UNKNOWN
 from nrmbus.events.model import Fact
 from nrmbus.statistics.specs import OTHER
 
 ERASED: Final = "access.erasure_due"
-SIGNALS: Final = frozenset({"case.signal_recorded", "case.re_referred"})
 DECIDED: Final = "identification.status_decided"
 LINKS: Final = {"case.linked": "other_case", "case.merged": "other_case"}
 """Events that link two cases of one person, and the coded field with the other case."""
@@ -94,7 +94,7 @@ def attributes(cases: Iterable[Case], facts: Sequence[Fact], own: str | None) ->
     child = _child(facts, band)
     age = UNKNOWN if child is None else "child" if child else "adult"
     group = UNKNOWN if None in (citizenship, own) else "national" if citizenship == own else "foreign"
-    detectors = [fact.event.data.detector for fact in facts if fact.event.type in SIGNALS]  # type: ignore[attr-defined]
+    detectors = [fact.event.data.detector for fact in facts if fact.event.type in OPENING]  # type: ignore[attr-defined]
     return {
         "sex": newest("sex") or UNKNOWN,
         "age": age,
@@ -137,7 +137,7 @@ def _child(facts: Iterable[Fact], band: str | None) -> bool | None:
     child: bool | None = None
     for fact in facts:
         data: Any = fact.event.data
-        if fact.event.type in SIGNALS:
+        if fact.event.type in OPENING:
             child = data.child
         elif fact.event.type == "safeguard.child_flagged":
             child = True

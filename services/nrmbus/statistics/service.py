@@ -25,11 +25,12 @@ from nrmbus.desk.state.cases import event_of
 from nrmbus.desk.store import tables
 from nrmbus.edge.mounts import Guarded
 from nrmbus.events import bulletin
+from nrmbus.events.case import OPENING
 from nrmbus.events.errors import EventError, Problem
 from nrmbus.events.figures import Checkpoint, Release
 from nrmbus.events.model import Fact, Part
 from nrmbus.statistics.history import Histories, named_in
-from nrmbus.statistics.persons import ERASED, LINKS, SIGNALS, Case
+from nrmbus.statistics.persons import ERASED, LINKS, Case
 from nrmbus.statistics.release import compute, published_in
 from nrmbus.statistics.spans import Span
 from nrmbus.wire import times
@@ -43,7 +44,7 @@ WITHIN_SECONDS: Final = 20.0
 _LOOK: Final = 0.05
 _PATIENCE_MS: Final = 250
 _PERIOD: Final = re.compile(r"2[0-9]{3}(-Q[1-4])?")
-_COUNTED: Final = SIGNALS | LINKS.keys() | {"identification.status_decided"}
+_COUNTED: Final = OPENING | LINKS.keys() | {"identification.status_decided"}
 """Types whose coded part is counted; no other letter is opened."""
 
 

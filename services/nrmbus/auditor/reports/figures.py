@@ -4,16 +4,15 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
 
 from nrmbus.auditor.history.history import Audited, Entry
 from nrmbus.auditor.history.outcomes import kind_of
 from nrmbus.auditor.reports.why import Point
+from nrmbus.events.case import OPENING
 from nrmbus.events.deadline import DeadlineBreached
 from nrmbus.rules.clocks import breached_since
 from nrmbus.rules.records import Running
 
-SIGNALS: Final = frozenset({"case.signal_recorded", "case.re_referred"})
 Period = tuple[datetime | None, datetime | None]
 """From and to, both included; None is open."""
 
@@ -58,7 +57,7 @@ def by_agency(seen: Audited, period: Period = (None, None)) -> list[Figures]:
             figures.sealed_again += 1
         elif kind != "reading":
             figures.registered += 1
-            if figures.signals is not None and entry.said is not None and entry.said.type in SIGNALS:
+            if figures.signals is not None and entry.said is not None and entry.said.type in OPENING:
                 figures.signals += 1
     for subject in seen.history.spoken_of():
         for entry, late in _breaches(seen, subject):

@@ -14,6 +14,7 @@ from pydantic import Field
 from nrmbus.desk.errors import DeskError, of_invalid, of_unknown, of_wire
 from nrmbus.desk.versions import Speaks, version_of
 from nrmbus.events import bulletin
+from nrmbus.events.case import OPENING
 from nrmbus.events.document import DocumentShared
 from nrmbus.events.errors import Invalid, Problem, UnknownType, UnknownVersion
 from nrmbus.events.justice import CaseOpened, MeasureGranted, VerdictRecorded
@@ -56,9 +57,6 @@ SHARED: Final = DocumentShared.type
 
 MOST_EVENTS: Final = 50
 """Most events of one request."""
-
-OPENING: Final = frozenset({"case.signal_recorded", "case.re_referred"})
-"""Types that begin a case: without ``case`` the desk assigns the reference."""
 
 ABOUT_NO_CASE: Final = frozenset(data.type for data in TYPES.values() if data.keyed_by == "agency")
 """Types that concern the agency or the bus and no case: the subject is the agency's bulletin."""

@@ -19,6 +19,7 @@ from nrmbus.bus.reach import Where
 from nrmbus.desk.state.context import Seat
 from nrmbus.desk.store import tables
 from nrmbus.desk.store.ledger import Beginning, Ledger, Position, open_task
+from nrmbus.events.case import OPENING
 from nrmbus.wire import times
 from nrmbus.wire.errors import WireError
 from nrmbus.wire.names import inbox_of
@@ -27,9 +28,6 @@ from nrmbus.wire.registration import Delivery, Registration, verify_delivery, ve
 
 TASK: Final = "ledger_lost"
 """Kind of the task for a lost ledger, and the name of the loss in `/health`."""
-
-OPENING: Final = ("case.signal_recorded", "case.re_referred")
-"""Types that begin a case: no earlier event of the case exists."""
 
 _GONE: Final = (
     "It does not know what it had not sent yet, who had read which letter, and which tasks were done: compare with the "

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from nrmbus.bus.errors import BusError
 from nrmbus.cli.desk.importing.sheet import Row, column_name
+from nrmbus.events.case import OPENING
 from nrmbus.events.errors import Problem
 from nrmbus.events.nearest import nearest
 from nrmbus.events.registry import TYPES
@@ -22,7 +23,6 @@ ACTOR: Final = "actor"
 _ENVELOPE: Final = ("time", "legal_basis", "approver", "decision", "ref")
 """Members of a request that are columns of each type."""
 _YES: Final = {"yes": True, "true": True, "no": False, "false": False}
-_BEGINS: Final = frozenset({"case.signal_recorded", "case.re_referred"})
 _ASKS: Final = frozenset(
     {
         "payment.ordered",
@@ -176,7 +176,7 @@ def events_of(table: Table, row: Row, *, actor: str | None, key: bytes, made: in
             continue
         id = event_id(key, made, number, kind)
         found.append({"type": kind, "version": 1, "id": id, **({"actor": who} if who else {}), "data": {}, **body})
-    if found and found[0]["type"] not in _BEGINS:
+    if found and found[0]["type"] not in OPENING:
         faults.append(Fault(None, "begins no case: fill in the columns of case.signal_recorded, and put them first."))
     if not found:
         faults.append(Fault(None, "has no event: fill in the columns of case.signal_recorded."))

@@ -16,14 +16,13 @@ from nrmbus.desk.store import tables
 from nrmbus.desk.web.acts import around, sending
 from nrmbus.desk.web.acts.editing import WHAT
 from nrmbus.desk.web.shell import NotFound, Pages, Visit
-from nrmbus.events.case import IncidentOpened, ReReferred, SignalDismissed, SignalRecorded
+from nrmbus.events.case import OPENING, IncidentOpened, SignalDismissed, SignalRecorded
 from nrmbus.events.model import Event
 from nrmbus.wire.ids import new_ref
 
 routes: Final = Pages()
 
 _EVENTS: Final = tables.events.c
-_SIGNALS: Final = (SignalRecorded.type, ReReferred.type)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +89,7 @@ def _groups(visit: Visit, tx: Connection) -> Iterator[Group]:
     """Yield the incidents that this desk had registered, newest first."""
     events = list(_own(tx, visit.door.seat.me))
     twice = {each.subject for each in events if _is_duplicate(each)}
-    cases = [(each.incident, each.subject) for each in events if each.type in _SIGNALS and each.subject not in twice]
+    cases = [(each.incident, each.subject) for each in events if each.type in OPENING and each.subject not in twice]
     for each in reversed(events):
         if each.type == IncidentOpened.type:
             yield _group(visit, each, tuple(case for of, case in cases if of == each.subject))
@@ -98,7 +97,7 @@ def _groups(visit: Visit, tx: Connection) -> Iterator[Group]:
 
 def _own(tx: Connection, me: str) -> Iterator[Event]:
     """Yield the registered events of this agency about groups and signals; they come back after a loss of the ledger, the outbox does not."""
-    kinds = (IncidentOpened.type, *_SIGNALS, SignalDismissed.type)
+    kinds = (IncidentOpened.type, *OPENING, SignalDismissed.type)
     rows = select(tables.events).where(_EVENTS.source == me, _EVENTS.type.in_(kinds)).order_by(_EVENTS.position)
     yield from (event for row in tx.execute(rows) if (event := event_of(row)) is not None)
 
