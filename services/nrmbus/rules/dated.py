@@ -9,14 +9,12 @@ made due. Where another body decides in the new profile, no case moves: what one
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, time
-from typing import Literal
 from zoneinfo import ZoneInfo
 
+from nrmbus.events.codes import OpenCases
 from nrmbus.events.values import frozen
 from nrmbus.rules.calendar import FIRST
 from nrmbus.rules.mark import Mark
-
-Open = Literal["keep", "move"]
 
 
 @frozen
@@ -26,7 +24,7 @@ class Activation:
     profile: str
     digest: str
     since: datetime
-    open_cases: Open
+    open_cases: OpenCases
     mark: Mark
 
 

@@ -15,6 +15,9 @@ Status = Literal[
     "SUSPECTED", "REFERRED", "UNDER_IDENTIFICATION", "PRESUMED", "IDENTIFIED", "NOT_IDENTIFIED", "SUPPORT_NO_STATUS",
     "WITHDRAWN", "CLOSED",
 ]  # fmt: skip
+PartState = Literal["submitted", "accepted", "completed", "declined", "revoked", "expired"]
+BedState = Literal["asked", "offered", "refused", "lapsed", "admitted", "discharged"]
+PaymentState = Literal["ordered", "executed", "failed"]
 
 
 def lasts(last_day: str | None, day: date) -> bool:
@@ -39,7 +42,7 @@ class Party:
     """
 
     agency: str
-    state: Literal["submitted", "accepted", "completed", "declined", "revoked", "expired"] = "submitted"
+    state: PartState = "submitted"
     acknowledged: bool = False
     asked: bool = False
     left: datetime | None = None
@@ -97,7 +100,7 @@ class House:
     """One shelter that was asked for a bed; ``offer`` while or since it held one."""
 
     agency: str
-    state: Literal["asked", "offered", "refused", "lapsed", "admitted", "discharged"] = "asked"
+    state: BedState = "asked"
     offer: Mark | None = None
     valid_hours: int | None = None
 
@@ -234,7 +237,7 @@ class Payment:
     amount: str
     currency: str
     grant: str | None = None
-    state: Literal["ordered", "executed", "failed"] = "ordered"
+    state: PaymentState = "ordered"
     failed: Mark | None = None
 
 

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final, Literal
 
+from nrmbus.events.codes import Unreadable
+
 WireCode = Literal[
     "unreadable", "header_not_allowed", "json_invalid", "json_duplicate", "signature_profile", "signature_invalid",
     "weak_key", "source_not_owner", "agency_suspended", "id_reused", "sequence_gap", "stale", "key_mismatch",
@@ -13,7 +15,7 @@ WireCode = Literal[
 ]  # fmt: skip
 """Codes of the checks that come before the Rules (``wire/README.md``, "What an error means")."""
 
-ClosedReason = Literal["digest", "key", "malformed", "missing"]
+ClosedReason = Unreadable
 """Reason why a letter stayed closed, as in ``letter.unreadable``."""
 
 SENTENCES: Final[Mapping[WireCode, str]] = MappingProxyType(

@@ -11,7 +11,8 @@ from sqlalchemy import Engine, event
 
 from agencies import CASE, SIGNAL
 from desk.given import CANARY, REF, desk_of
-from nrmbus.desk.http import courses, timelines
+from nrmbus.desk.http import courses, forms, timelines
+from nrmbus.rules.records import PartState
 
 REFERRAL: dict[str, Any] = {
     "to": ["vac"], "mode": "referral", "reason": "LegalAid", "urgency": "normal", "services": ["legal"],
@@ -145,3 +146,8 @@ async def test_a_page_of_referrals_reads_a_few_rows_at_a_time_and_no_letter(
         assert [each["ref"][:2] for page in pages for each in page["referrals"]] == ["0a", "0b", "0c"]
         assert pages[1]["next"] is None
         others_work.cancel()
+
+
+def test_the_fake_desk_knows_the_states_of_a_referral_that_the_rules_know() -> None:
+    """Given the list of states that a plain install has, then that list is the one of the Rules."""
+    assert forms.State == PartState

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from fastapi import Request
 from fastapi.responses import JSONResponse
@@ -16,6 +16,7 @@ from nrmbus.desk.http.parameters import After, Case, Limit, Referral, Since, Unt
 from nrmbus.desk.http.served import Door, door_of
 from nrmbus.desk.store import tables
 from nrmbus.rules import View
+from nrmbus.rules.records import BedState, PaymentState
 
 routes: Final = subject("cases")
 
@@ -38,7 +39,7 @@ class BedHouse(Answer):
     """Shelter that was asked, and its answer."""
 
     agency: str
-    state: Literal["asked", "offered", "refused", "lapsed", "admitted", "discharged"]
+    state: BedState
     valid_hours: int | None = Field(None, description="For how long an offer stands.")
 
 
@@ -63,7 +64,7 @@ class PaymentItem(Record):
     decision: str | None = Field(None, description="Event of the decision that it rests on.")
     amount: str | None = None
     currency: str | None = None
-    state: Literal["ordered", "executed", "failed"] | None = None
+    state: PaymentState | None = None
 
 
 class PaymentList(Answer):

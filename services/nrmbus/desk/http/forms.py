@@ -18,4 +18,5 @@ LONGEST_CASE: Final = 32
 """Characters of the cursor of the list of cases, which is a text."""
 
 State = Literal["submitted", "accepted", "completed", "declined", "revoked", "expired"]
+"""``PartState`` of the Rules, which a plain install of the fake desk cannot load; a test compares the two."""
 Direction = Literal["sent", "received"]

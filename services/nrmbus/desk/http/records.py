@@ -16,7 +16,9 @@ from nrmbus.desk.http.served import door_of
 from nrmbus.desk.outbox import refusals
 from nrmbus.desk.state.bulletins import standings
 from nrmbus.desk.store import tables
+from nrmbus.directory.fold import State
 from nrmbus.events.access import AccessPurpose
+from nrmbus.events.codes import Availability
 from nrmbus.wire import times
 
 routes: Final = subject("records")
@@ -57,12 +59,10 @@ class AgencyEntry(Answer):
     agency: str
     role: str
     supervisor: str | None = None
-    state: Literal["admitted", "suspended", "retired"] | None = Field(
-        None, description="What the agency is now; left out before its first entry holds."
-    )
+    state: State | None = Field(None, description="What the agency is now; left out before its first entry holds.")
     reachable: bool = Field(description="True if letters can be sealed to it now.")
     valid_from: Time = Field(description="Since when its newest entry holds.")
-    places: dict[str, Literal["free", "few", "none"]] | None = Field(
+    places: dict[str, Availability] | None = Field(
         None, description="For whom it has places, as it said last; left out if it has said nothing."
     )
     places_at: Time | None = Field(None, description="When it said so.")

@@ -1,6 +1,6 @@
 """Route of the steps: what this agency may publish in a case now."""
 
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from fastapi import Request
 from fastapi.responses import JSONResponse
@@ -17,6 +17,7 @@ from nrmbus.desk.state import beginnings
 from nrmbus.desk.state.bulletins import standings
 from nrmbus.desk.state.steps import Step, steps
 from nrmbus.desk.store import tables
+from nrmbus.events.codes import Availability
 from nrmbus.rules import Profile
 from nrmbus.rules.placed import of_type
 
@@ -40,9 +41,7 @@ class Receiver(Answer):
     """What is known of an agency before somebody turns to it."""
 
     agency: str
-    places: dict[str, Literal["free", "few", "none"]] | None = Field(
-        None, description="For whom it has places, as it said last."
-    )
+    places: dict[str, Availability] | None = Field(None, description="For whom it has places, as it said last.")
     places_at: Time | None = Field(None, description="When it said so.")
     silent_since: Time | None = Field(None, description="Since when its desk takes nothing; left out while it does.")
 

@@ -12,7 +12,7 @@ from nrmbus.desk.errors import DeskError
 from nrmbus.desk.http import courses, views
 from nrmbus.desk.http.answers import AT, CASE, EVENT, DocumentState, Happened, LostField, Ref, Registered, Time
 from nrmbus.desk.http.documented import Answer, answers, subject
-from nrmbus.desk.http.forms import Direction, State
+from nrmbus.desk.http.forms import Direction
 from nrmbus.desk.http.parameters import (
     After,
     AfterNumber,
@@ -26,6 +26,7 @@ from nrmbus.desk.http.parameters import (
     Until,
 )
 from nrmbus.desk.http.served import door_of
+from nrmbus.rules.records import PartState
 
 routes: Final = subject("cases")
 
@@ -51,7 +52,7 @@ class _AskedReferrals(BaseModel):
     ref: Referral = None
     since: Since = None
     until: Until = None
-    state: Annotated[State | None, Query(description="Only referrals with a receiver in this state.")] = None
+    state: Annotated[PartState | None, Query(description="Only referrals with a receiver in this state.")] = None
     direction: Annotated[
         Direction | None, Query(description="Only referrals that this agency sent, or did not send.")
     ] = None
@@ -93,7 +94,7 @@ class ReferralAnswer(Answer):
     """One receiver of a referral, and how it stands there."""
 
     agency: str
-    state: State = Field(description="`submitted` while there is no answer.")
+    state: PartState = Field(description="`submitted` while there is no answer.")
     acknowledged: bool
     asked: bool = Field(description="True while a question of the receiver waits for the sender.")
 

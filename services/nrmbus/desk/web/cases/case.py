@@ -20,6 +20,7 @@ from nrmbus.desk.web.acts.form import form_of
 from nrmbus.desk.web.acts.told import Fact, facts
 from nrmbus.desk.web.called import called
 from nrmbus.desk.web.shell import NotFound, Visit
+from nrmbus.desk.web.work.kinds import OVER
 from nrmbus.events.document import DocumentShared
 from nrmbus.events.registry import TYPES, data_type, versions
 from nrmbus.rules import View
@@ -34,7 +35,6 @@ _NEWS: Final = timedelta(days=3)
 """Time for which a refusal stands on the first page of its case."""
 _SAME: Final = ("receivers", "to", "purposes", "document_type")
 """Fields in which two steps of one type about one record agree if they are the same step."""
-_OVER: Final = frozenset({"CLOSED", "WITHDRAWN"})
 _WAITS: Final = frozenset({parking.AHEAD, parking.BEHIND})
 """Reasons of parked records that end without anybody."""
 
@@ -137,7 +137,7 @@ class Case:
     def person(self) -> str:
         """Return whether the procedure for children applies; empty if nobody said, or if nothing follows from it any more."""
         child = self.view.child
-        if child is None or (not child and self.view.status in _OVER):
+        if child is None or (not child and self.view.status in OVER):
             return ""
         return self.visit.t("Child: the procedure for children applies") if child else self.visit.t("Adult")
 
