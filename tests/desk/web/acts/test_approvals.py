@@ -16,7 +16,7 @@ from desk.given import REF, Given, desk_of
 from desk.web.acts.test_pages import begun, filled, heading
 from desk.web.browsing import browsing, employed, member
 from desk.web.staff.given import office
-from desk.web.work.test_pages import a_referral_comes
+from desk.web.work.given import a_referral_comes
 from nrmbus.desk.outbox import drafts
 from nrmbus.desk.outbox.drafts import Kept, PassedError
 from nrmbus.desk.staff.members import Standing
