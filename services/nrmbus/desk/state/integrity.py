@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, and_, or_, select
+from sqlalchemy import Connection, Row, and_, func, or_, select
 
 from nrmbus import telemetry
 from nrmbus.desk.state.cases import unpack
@@ -33,6 +33,17 @@ _SENTENCE: Final = (
 )
 _AT_A_TIME: Final = 200
 _INBOX, _EVENTS, _TASKS = tables.inbox.c, tables.events.c, tables.tasks.c
+
+
+def _with_deliveries() -> Any:
+    """Return the query for the partitions that have deliveries: one step in the index for each, however many deliveries there are."""
+    found = select(func.min(_INBOX.partition).label("partition")).cte("found", recursive=True)
+    following = select(func.min(_INBOX.partition)).where(_INBOX.partition > found.c.partition).scalar_subquery()
+    found = found.union_all(select(following).where(found.c.partition.is_not(None)))
+    return select(found.c.partition).where(found.c.partition.is_not(None))
+
+
+_WITH_DELIVERIES: Final = _with_deliveries()
 
 
 class Unaltered:
@@ -108,7 +119,7 @@ class Unaltered:
 
 def _positions(tx: Connection) -> list[tuple[int, Position]]:
     # A partition with deliveries but without a position was edited: no delivery has the number -1.
-    found = {row.partition: Position(-1) for row in tx.execute(select(_INBOX.partition).distinct())}
+    found = {partition: Position(-1) for partition in tx.scalars(_WITH_DELIVERIES)}
     for row in tx.execute(select(tables.positions)):
         found[row.partition] = Position(row.inbox_number, row.digest)
     return sorted(found.items(), key=lambda each: each[0])
