@@ -9,6 +9,7 @@ import pytest
 
 from agencies import CASE, SIGNAL, town
 from desk.given import CANARY, REF, FakeRegistrar, Given, Read, desk_of
+from desk.store.given import statements
 from generations import before_type
 from nrmbus.desk.access import opening, written_parts
 from nrmbus.desk.desk import Desk
@@ -527,3 +528,26 @@ async def test_p6_the_own_letter_of_a_case_that_is_due_for_erasure_opens_no_more
 
         assert [each["parts"]["story"] for each in before] == [True]
         assert await written_parts.written(given.desk, CASE) == []
+
+
+async def test_what_closes_the_letters_of_a_case_is_read_once_for_all_of_them(tmp_path: Path) -> None:
+    """Given more letters in a case whose view is not in memory, each further one is looked up by its key, and nothing more is asked about the case."""
+    by_their_keys = 2
+    async with desk_of("vac", tmp_path) as given:
+        await given.hear(consented(given.registrar))
+
+        async def asked(more: int) -> tuple[int, list[str]]:
+            for _ in range(more):
+                await given.hear(supplied(given.registrar))
+            with given.desk.seat.ledger.read() as tx:
+                rows = tx.execute(opening.with_letters("vac")).all()
+            await given.desk.unaltered.look()  # at what was delivered since
+            given.desk.cases._kept.clear()
+            with statements() as found:
+                to_open = await opening.to_open(given.desk, rows, who="S-17", purpose="court")
+            return len(to_open.due), found
+
+        (one, before), (four, after) = await asked(1), await asked(3)
+
+    assert (one, four) == (1, 4)
+    assert len(after) - len(before) <= 3 * by_their_keys, after

@@ -63,12 +63,12 @@ async def received(given: Given, contents: Mapping[int, bytes] | None = None, **
     return decode(announcement).id
 
 
-async def received_elsewhere(given: Given, id: str) -> bytes:
-    """Let the desk receive a document of another case that the shelter announces under *id*; return its content."""
+async def received_elsewhere(given: Given, id: str, case: str = OTHER) -> bytes:
+    """Let the desk receive a document of another *case* that the shelter announces under *id*; return its content."""
     content, said = b"%PDF-1.7 another", {"to": ["vac"], "document_type": "medical_report", "chunks": 1}
     file = FILE | {"size": len(content), "sha256": sha256(content).hexdigest()}
     piece = {"health_chunk": base64.b64encode(content).decode("ascii")}
-    how: dict[str, Any] = {"opens": ("vac",), "case": OTHER}
+    how: dict[str, Any] = {"opens": ("vac",), "case": case}
     shelter = partial(given.registrar.event, "shelter")
     for record in (
         shelter("document.shared", said, parts={"health": {"health_file": file}}, id=id, **how),

@@ -10,8 +10,11 @@ import pytest
 from sqlalchemy import Engine, event
 
 from agencies import CASE, SIGNAL
+from desk.documents.test_reading import received
 from desk.given import CANARY, REF, desk_of
+from desk.store.given import bed_request
 from nrmbus.desk.http import courses, forms, timelines
+from nrmbus.desk.state.cases import Cases
 from nrmbus.rules.records import PartState
 
 REFERRAL: dict[str, Any] = {
@@ -151,3 +154,41 @@ async def test_a_page_of_referrals_reads_a_few_rows_at_a_time_and_no_letter(
 def test_the_fake_desk_knows_the_states_of_a_referral_that_the_rules_know() -> None:
     """Given the list of states that a plain install has, then that list is the one of the Rules."""
     assert forms.State == PartState
+
+
+async def test_a_page_with_several_records_of_a_case_folds_the_case_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given two documents, two referrals and two requests for beds in a case, the case's events are read once for each page.
+
+    The desk does nothing else meanwhile, and a case that has long been quiet is not in memory.
+    """
+    folded, real = list[str](), Cases.view
+
+    def noted(cases: Cases, tx: Any, subject: str, *args: Any, **more: Any) -> Any:
+        folded.append(subject)
+        return real(cases, tx, subject, *args, **more)
+
+    monkeypatch.setattr(Cases, "view", noted)
+    found = dict[str, tuple[int, int]]()
+    for agency, pages in {
+        "vac": {f"/v1/cases/{CASE}/timeline": "events", "/v1/inbox": "events", "/v1/referrals": "referrals"},
+        "shelter": {"/v1/beds": "beds"},
+    }.items():
+        async with desk_of(agency, tmp_path / agency) as here:
+            registrar = here.registrar
+            for ref in (REF, "ce" * 16):
+                if agency == "vac":
+                    await received(here)
+                    sent = registrar.event("ngo-a", "referral.submitted", REFERRAL, referral=ref)
+                else:
+                    sent = bed_request(registrar, ref=ref)
+                await here.hear(registrar.register(sent, to=agency))
+            for path, name in pages.items():
+                folded.clear()
+                rows = (await here.door.get(path)).json()[name]
+                found[path] = len(rows), len(folded)
+
+    assert found == {
+        f"/v1/cases/{CASE}/timeline": (4, 1), "/v1/inbox": (4, 1), "/v1/referrals": (2, 1), "/v1/beds": (2, 1),
+    }  # fmt: skip

@@ -1,6 +1,10 @@
-"""A request for a bed, and what a desk must have stored of it."""
+"""A request for a bed, what a desk must have stored of it, and the statements that a ledger runs."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
+
+from sqlalchemy import Engine, event
 
 from agencies import CASE
 from desk.given import BED, REF, FakeRegistrar, Given
@@ -24,3 +28,18 @@ async def outcome(given: Given) -> dict[str, Any]:
         "tasks": len(await given.rows("tasks")),
         "beds": len(getattr(given.desk.book, "beds", ())),
     }
+
+
+@contextmanager
+def statements() -> Iterator[list[str]]:
+    """Yield the statements that any ledger runs within the block."""
+    found = list[str]()
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        found.append(" ".join(statement.split()))
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        yield found
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)

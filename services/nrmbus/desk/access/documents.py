@@ -7,20 +7,20 @@ chunks like that letter. The sender reads its own documents in the same way.
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, null, select
+from sqlalchemy import ColumnElement, Connection, Row, select
 
 from nrmbus.desk.access import opening
 from nrmbus.desk.desk import Desk
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.letters import case_keys, letters
 from nrmbus.desk.outbox import refusals
-from nrmbus.desk.outbox.documents import cut_short
+from nrmbus.desk.outbox.documents import CutShort, cut_short
 from nrmbus.desk.state.cases import known, signed_of
 from nrmbus.desk.store import tables
 from nrmbus.events.access import AccessPurpose
@@ -62,30 +62,54 @@ def find(tx: Connection, me: str, id: str, subject: str | None) -> Shared | None
     rows = tx.execute(opening.with_letters(me).where(of_id).order_by(_EVENTS.position).limit(2)).all()
     if subject is None and len(rows) > 1:
         raise DeskError("unknown_field", [Problem("?case", "missing")])
-    row = rows[0] if rows else None
-    event = None if row is None else known(signed_of(row))
-    if row is None or event is None or not isinstance(event.data, DocumentShared):
+    if not rows:
         return None
-    of_it = (_EVENTS.subject == row.subject) & (_EVENTS.source == row.source)
     named = tables.has_bytes(_EVENTS.headers, id.encode())
-    chunks = dict[int, int]()
-    for each in tx.execute(
-        opening.with_letters(me, null())
-        .where(of_it, _EVENTS.type == DocumentChunkSent.type, named)
-        .order_by(_EVENTS.position)
-    ):
-        if dict(json.loads(each.headers)).get("ce_causationid") == id:
-            chunks.setdefault(json.loads(each.value)["index"], each.position)
-    here = tuple(chunks[index] for index in range(event.data.chunks) if index in chunks)
+    return _document(me, rows[0], _chunks(tx, rows[0].subject, named))
+
+
+def of_case(tx: Connection, me: str, subject: str) -> list[Shared]:
+    """Return the documents of the case *subject*, the newest first; of several announcements with one id the one that `find` returns."""
+    of_it = (_EVENTS.subject == subject) & (_EVENTS.type == DocumentShared.type)
+    rows = tx.execute(opening.with_letters(me).where(of_it).order_by(_EVENTS.position.desc())).all()
+    first, chunks = {row.id: row for row in rows}, _chunks(tx, subject)
+    documents = (_document(me, row, chunks) for row in first.values())
+    newest = sorted(filter(None, documents), key=lambda each: each.announcement.number, reverse=True)
+    return list(newest)
+
+
+_Chunks = Mapping[tuple[str, str | None], Mapping[int, int]]
+"""Source of an announcement and its id -> index of each chunk that is here -> its position."""
+
+
+def _chunks(tx: Connection, subject: str, *only: ColumnElement[bool]) -> _Chunks:
+    """Return the chunks of the case *subject* where *only* holds, the first one of each index."""
+    rows = select(_EVENTS.position, _EVENTS.source, _EVENTS.headers, _EVENTS.value).where(
+        _EVENTS.subject == subject, _EVENTS.type == DocumentChunkSent.type, *only
+    )
+    found = dict[tuple[str, str | None], dict[int, int]]()
+    for row in tx.execute(rows.order_by(_EVENTS.position)):
+        announced = row.source, dict(json.loads(row.headers)).get("ce_causationid")
+        found.setdefault(announced, {}).setdefault(json.loads(row.value)["index"], row.position)
+    return found
+
+
+def _document(me: str, row: Row[Any], chunks: _Chunks) -> Shared | None:
+    """Return the document that *row* announces; None if this release does not have the version of the announcement."""
+    event = known(signed_of(row))
+    if event is None or not isinstance(event.data, DocumentShared):
+        return None
+    came = chunks.get((row.source, row.id), {})
+    here = tuple(came[index] for index in range(event.data.chunks) if index in came)
     return Shared(row, event.data, here, row.source == me)
 
 
 def came(tx: Connection, desk: Desk, rows: Iterable[Row[Any]]) -> dict[int, int]:
     """Return for each announcement in *rows*, by its position, how many of its chunks have come."""
-    found = dict[int, int]()
+    found, view = dict[int, int](), cache(partial(desk.cases.view, tx))
     for row in rows:
         if row.type == DocumentShared.type:
-            document = desk.cases.view(tx, row.subject).documents.get(row.id)
+            document = view(row.subject).documents.get(row.id)
             found[row.position] = 0 if document is None else document.came
     return found
 
@@ -96,27 +120,61 @@ async def reading(desk: Desk, shared: Shared, *, who: str, purpose: AccessPurpos
     Raises:
         DeskError: ``document_incomplete``, ``document_shut``, ``unknown_field``.
     """
-    row, seat = shared.announcement, desk.seat
-    if await desk.unaltered.is_altered(row.subject):
-        raise _shut(letters.ALTERED)
-    signed = signed_of(row)
-    with seat.ledger.read() as tx:
-        if (shut := opening.why_shut(desk, signed, tx)) is not None:
-            raise _shut(shut)
-        parked = tx.scalar(select(_PARKED.id).where(_PARKED.position.in_((row.position, *shared.chunks))).limit(1))
-        if row.shut is not None:
-            raise _shut(row.shut)
-        if parked is None and not shared.is_own and shared.part not in json.loads(row.parts):
-            raise _shut("not_allowed")
-        if parked is not None or len(shared.chunks) < shared.data.chunks:
-            here = f"{len(shared.chunks)} of {shared.data.chunks} pieces are here."
-            ended = cut_short(tx, row.subject, row.id) if shared.is_own and parked is None else None
-            if ended is not None:
-                why = f" {refusals.sentence(seat, ended.code, ended.rule)}" if ended.code else ""
-                here += f" No further piece is sent; the document can be shared again.{why}"
-            raise DeskError("document_incomplete", detail=here)
+    row = shared.announcement
+    (closed,) = await why_closed(desk, row.subject, [shared])
+    if closed is not None:
+        raise closed.error
     how: dict[str, Any] = {"who": who, "purpose": purpose, "parts": (shared.part,), "event": row.id}
     return opening.access(desk, row.subject, "letter", **how)
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """Reason why a document cannot be read now."""
+
+    error: DeskError
+    """``document_incomplete`` or ``document_shut``."""
+    cut_short: CutShort | None = None
+    """Of an own document: why no further chunk is sent; None while one is, or if nothing is missing."""
+
+
+async def why_closed(desk: Desk, subject: str, documents: Sequence[Shared]) -> list[Closed | None]:
+    """Return for each of *documents*, all of the case *subject*, why it cannot be read now; None if it can.
+
+    What holds for the whole case is read once, since a case may have hundreds of documents.
+    """
+    if await desk.unaltered.is_altered(subject):
+        return [Closed(_shut(letters.ALTERED))] * len(documents)
+    missing = [each.announcement.id for each in documents if each.is_own and len(each.chunks) < each.data.chunks]
+    with desk.seat.ledger.read() as tx:
+        parked = frozenset(tx.scalars(select(_PARKED.position).where(_PARKED.subject == subject)))
+        ended = cut_short(tx, subject, missing) if missing else {}
+        of_case = opening.OfCase(desk, tx, subject)
+        return [_why_closed(desk, tx, each, of_case, parked, ended) for each in documents]
+
+
+def _why_closed(
+    desk: Desk,
+    tx: Connection,
+    shared: Shared,
+    of_case: opening.OfCase,
+    parked: frozenset[int],
+    ended: Mapping[str, CutShort],
+) -> Closed | None:
+    row = shared.announcement
+    is_parked = not parked.isdisjoint((row.position, *shared.chunks))
+    if (shut := opening.why_shut(desk, signed_of(row), tx, of_case) or row.shut) is not None:
+        return Closed(_shut(shut))
+    if not is_parked and not shared.is_own and shared.part not in json.loads(row.parts):
+        return Closed(_shut("not_allowed"))
+    if not is_parked and len(shared.chunks) == shared.data.chunks:
+        return None
+    here = f"{len(shared.chunks)} of {shared.data.chunks} pieces are here."
+    found = None if is_parked else ended.get(row.id)
+    if found is not None:
+        why = f" {refusals.sentence(desk.seat, found.code, found.rule)}" if found.code else ""
+        here += f" No further piece is sent; the document can be shared again.{why}"
+    return Closed(DeskError("document_incomplete", detail=here), found)
 
 
 def _shut(why: str) -> DeskError:

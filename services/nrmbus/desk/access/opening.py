@@ -9,7 +9,7 @@ event has been read by then, including a withdrawal.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
+from functools import cache, cached_property, partial
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, func, or_, select
@@ -28,6 +28,7 @@ from nrmbus.events.delivery import LetterKeptShut, LetterOpened, LetterUnreadabl
 from nrmbus.events.document import DocumentChunkSent
 from nrmbus.events.errors import Problem
 from nrmbus.events.model import Data, Draft, Event, Part
+from nrmbus.rules import View
 from nrmbus.wire.envelope import Signed
 from nrmbus.wire.ids import said_by_itself
 
@@ -87,17 +88,48 @@ def may_be_closed_later(desk: Desk, signed: Signed, partition: int, offset: int)
     return rests_on_consent(desk, signed)
 
 
-def why_shut(desk: Desk, signed: Signed, tx: Connection) -> letters.Shut | None:
+class OfCase:
+    """Facts of one case that may keep its letters closed: each is read at most once in the snapshot *tx*, for all letters."""
+
+    def __init__(self, desk: Desk, tx: Connection, subject: str) -> None:
+        """Read nothing yet."""
+        self._desk, self._tx, self._subject = desk, tx, subject
+
+    @cached_property
+    def view(self) -> View:
+        """Return this desk's view of the case."""
+        return self._desk.cases.view(self._tx, self._subject)
+
+    @cached_property
+    def orders(self) -> rounds.Orders:
+        """Return the orders that letters of the case be destroyed."""
+        return rounds.orders(self._desk.seat, self._tx, self._subject)
+
+    @cached_property
+    def has_unread_word(self) -> bool:
+        """Return whether the person may have withdrawn consent in an event that this release cannot read yet."""
+        return self._tx.execute(_UNREAD_WORD, {"subject": self._subject}).first() is not None
+
+    @cached_property
+    def read_before(self) -> frozenset[tuple[str, str]]:
+        """Return source and event of each letter that a person has read."""
+        reads = tables.reads.c
+        rows = select(reads.source, reads.event).where(reads.subject == self._subject, reads.who != letters.DESK)
+        return frozenset((row.source, row.event) for row in self._tx.execute(rows))
+
+
+def why_shut(desk: Desk, signed: Signed, tx: Connection, of_case: OfCase | None = None) -> letters.Shut | None:
     """Return why the case's events or erasures keep the letter of *signed* closed; None if it may open.
 
-    This agency's own letter is closed by an erasure alone.
+    This agency's own letter is closed by an erasure alone. *of_case* is given for several letters of the case.
     """
+    orders = None if of_case is None else of_case.orders
     if signed.source == desk.seat.me:
         kept = select(_OUTBOX.letter).where(_OUTBOX.subject == signed.subject, _OUTBOX.id == signed.id)
-        return letters.ERASED if rounds.is_due(desk.seat, tx, signed) or tx.scalar(kept) is None else None
-    if _is_destroyed(tx, signed) or rounds.is_due(desk.seat, tx, signed):
+        return letters.ERASED if rounds.is_due(desk.seat, tx, signed, orders) or tx.scalar(kept) is None else None
+    if _is_destroyed(tx, signed) or rounds.is_due(desk.seat, tx, signed, orders):
         return letters.ERASED
-    return letters.KEPT_SHUT if _is_kept_shut(desk, signed, tx) else None
+    return letters.KEPT_SHUT if _is_kept_shut(desk, signed, of_case or OfCase(desk, tx, signed.subject)) else None
 
 
 def _is_destroyed(tx: Connection, signed: Signed) -> bool:
@@ -105,29 +137,17 @@ def _is_destroyed(tx: Connection, signed: Signed) -> bool:
     return tx.scalar(_DESTROYED, {"subject": signed.subject, "source": signed.source, "id": signed.id}) is not None
 
 
-def _is_kept_shut(desk: Desk, signed: Signed, tx: Connection) -> bool:
+def _is_kept_shut(desk: Desk, signed: Signed, of_case: OfCase) -> bool:
     event = known(signed)
     if event is None:
         return False  # of a type or version that this release cannot open at all
     rules, now = desk.seat.rules, desk.seat.now()
-    view = desk.cases.view(tx, signed.subject)
+    view = of_case.view
     if not rules.keeps_shut(view, event, desk.seat.me, now):
-        return rests_on_consent(desk, signed) and _unread_word(tx, signed.subject)
+        return rests_on_consent(desk, signed) and of_case.has_unread_word
     stop = view.stops.get(desk.seat.me)
     retained = stop is not None and stop.answer == "must_retain" and not rules.shuts_out(view, desk.seat.me, now)
-    return not (retained and _read_before(tx, signed))
-
-
-def _unread_word(tx: Connection, subject: str) -> bool:
-    """Return whether the person may have withdrawn consent in an event that this release cannot read yet."""
-    return tx.execute(_UNREAD_WORD, {"subject": subject}).first() is not None
-
-
-def _read_before(tx: Connection, signed: Signed) -> bool:
-    reads = tables.reads.c
-    about = (reads.subject == signed.subject) & (reads.source == signed.source) & (reads.event == signed.id)
-    row = select(reads.id).where(about, reads.who != letters.DESK).limit(1)
-    return tx.execute(row).first() is not None
+    return not (retained and (signed.source, signed.id) in of_case.read_before)
 
 
 def owes_receipt(event: Event, opened: letters.Opened) -> bool:
@@ -203,12 +223,13 @@ async def to_open(desk: Desk, rows: Iterable[Row[Any]], *, who: str, purpose: Ac
     shut: dict[int, letters.Shut] = {row.position: letters.ALTERED for row in closed if row.subject in altered}
     due = {}
     with desk.seat.ledger.read() as tx:
+        of_case = cache(partial(OfCase, desk, tx))
         for row in closed:
             if row.position in shut:
                 continue
             signed = signed_of(row)
             parts = letters.copy_of(desk.seat, signed)[1]
-            if parts and (why := why_shut(desk, signed, tx)) is not None:
+            if parts and (why := why_shut(desk, signed, tx, of_case(row.subject))) is not None:
                 shut[row.position] = why
             elif parts:
                 how: dict[str, Any] = {"who": who, "purpose": purpose, "parts": parts, "event": row.id}

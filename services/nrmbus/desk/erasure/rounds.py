@@ -11,6 +11,7 @@ import json
 import sqlite3
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -358,26 +359,49 @@ def _tasks_of_deleted(me: str) -> Select[Any]:
     )
 
 
-def is_due(seat: Seat, tx: Connection, signed: Signed) -> bool:
-    """Return whether a later order requires that the letter of *signed* be destroyed."""
-    of_letter = {"subject": signed.subject, "source": signed.source, "id": signed.id}
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """Positions of the newest orders that letters of a case be destroyed, each about the letters before it; 0 if there is none."""
+
+    of_all: int
+    of_received: int
+    """Position of this agency's own word that it deleted what it had received."""
+
+
+def orders(seat: Seat, tx: Connection, subject: str, after: int = 0) -> Orders:
+    """Return the orders of the case *subject* behind the position *after*."""
     until = times.write(seat.now() + AHEAD_AT_MOST)
-    return tx.execute(_ORDERED, {**of_letter, "until": until, "me": seat.me}).first() is not None
+    row = tx.execute(_ORDERS, {"subject": subject, "after": after, "until": until, "me": seat.me}).one()
+    return Orders(row.of_all or 0, row.of_received or 0)
 
 
-def _ordered() -> Select[Any]:
-    """Return the query for an order, later than a letter, that the letter be destroyed."""
-    letter, word = tables.events.alias("letter"), tables.events.alias("word")
-    same = (letter.c.source == bindparam("source")) & (letter.c.id == bindparam("id"))
-    later = (word.c.subject == letter.c.subject) & (word.c.position > letter.c.position)
-    ordered = _is_order(word.c) & (word.c.registered <= bindparam("until"))
-    deleted = (word.c.type == ConsentStopConfirmed.type) & tables.has_bytes(word.c.value, _DELETED)
-    told = deleted & (word.c.source == bindparam("me")) & (letter.c.source != bindparam("me"))
-    rows = select(word.c.position).select_from(letter.join(word, later))
-    return rows.where(letter.c.subject == bindparam("subject"), same, or_(ordered, told)).limit(1)
+def is_due(seat: Seat, tx: Connection, signed: Signed, known: Orders | None = None) -> bool:
+    """Return whether a later order requires that the letter of *signed* be destroyed; *known* are the orders of its case."""
+    position = tx.scalar(_POSITION, {"subject": signed.subject, "source": signed.source, "id": signed.id})
+    if position is None:
+        return False
+    if known is None:
+        known = orders(seat, tx, signed.subject, position)
+    return position < known.of_all or (signed.source != seat.me and position < known.of_received)
 
 
-_ORDERED: Final = _ordered()
+def _orders() -> Select[Any]:
+    ordered = _is_order(_EVENTS) & (_EVENTS.registered <= bindparam("until"))
+    deleted = (_EVENTS.type == ConsentStopConfirmed.type) & tables.has_bytes(_EVENTS.value, _DELETED)
+    told = deleted & (_EVENTS.source == bindparam("me"))
+    rows = select(
+        func.max(case((ordered, _EVENTS.position))).label("of_all"),
+        func.max(case((told, _EVENTS.position))).label("of_received"),
+    )
+    return rows.where(
+        _EVENTS.subject == bindparam("subject"), _EVENTS.position > bindparam("after"), or_(*(_EVENTS.type == word for word in WORDS))
+    )  # fmt: skip
+
+
+_ORDERS: Final = _orders()
+_POSITION: Final = select(_EVENTS.position).where(
+    _EVENTS.subject == bindparam("subject"), _EVENTS.source == bindparam("source"), _EVENTS.id == bindparam("id")
+)
 
 
 def waiting(tx: Connection, me: str) -> int:

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import cache, partial
 from typing import Any, Final
 
 from fastapi import Request
 from fastapi.responses import JSONResponse
 from pydantic import Field
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Row, select
 
 from nrmbus.desk.http import views
 from nrmbus.desk.http.answers import AT, CASE, EVENT, Happened, Ref, Registered
@@ -183,11 +184,11 @@ def _records(
         .limit(limit + 1)
     )
     with door.ledger.read() as tx:
-        return [_record(door, tx, row, told) for row in tx.execute(rows).all()]
+        view_of = cache(partial(door.desk.cases.view, tx))
+        return [_record(row, told, view_of(row.subject)) for row in tx.execute(rows).all()]
 
 
-def _record(door: Door, tx: Connection, row: Row[Any], told: Callable[[View, str], dict[str, Any]]) -> dict[str, Any]:
-    view = door.desk.cases.view(tx, row.subject)
+def _record(row: Row[Any], told: Callable[[View, str], dict[str, Any]], view: View) -> dict[str, Any]:
     found = {
         "row": row.position, "ref": row.referral, "case": row.subject, "source": row.source, "id": row.id, "time": row.time,
         "registered": row.registered, **told(view, row.referral or row.id),

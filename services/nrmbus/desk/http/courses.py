@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from datetime import datetime
+from functools import cache, partial
 from typing import Any, Final, Literal
 
 from sqlalchemy import Connection, Row, Select, select
@@ -13,6 +14,7 @@ from nrmbus.desk.state import beginnings
 from nrmbus.desk.state.open_duties import hears, open_duties
 from nrmbus.desk.store import tables
 from nrmbus.desk.versions import Speaks
+from nrmbus.rules import View
 from nrmbus.wire import times
 
 _EVENTS, _INBOX, _PARKED = tables.events.c, tables.inbox.c, tables.parked.c
@@ -82,11 +84,13 @@ def referrals(
     rows = rows.where(*views.filtered(columns, _EVENTS.registered, only))
     if direction is not None:
         rows = rows.where(_EVENTS.source == me if direction == "sent" else _EVENTS.source != me)
-    return [_referral(tx, desk, row) for row in tx.execute(rows.order_by(_EVENTS.position).limit(limit)).all()]
+    view_of = cache(partial(desk.cases.view, tx))
+    found = tx.execute(rows.order_by(_EVENTS.position).limit(limit)).all()
+    return [_referral(tx, desk, row, view_of(row.subject)) for row in found]
 
 
-def _referral(tx: Connection, desk: Desk, row: Row[Any]) -> dict[str, Any]:
-    view, me, now = desk.cases.view(tx, row.subject), desk.seat.me, desk.seat.now()
+def _referral(tx: Connection, desk: Desk, row: Row[Any], view: View) -> dict[str, Any]:
+    me, now = desk.seat.me, desk.seat.now()
     known = view.referrals.get(row.referral)
     parties = known.receivers if known else ()
     asking = {each.agency for each in parties if each.asked and each.works}

@@ -8,7 +8,7 @@ ends what is left.
 
 import base64
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from functools import partial
@@ -247,21 +247,23 @@ class CutShort:
     rule: str | None = None
 
 
-def cut_short(tx: Connection, subject: str, announced: str) -> CutShort | None:
-    """Return why nothing more is sent of the document, of which chunks are missing, that the own event *announced* announces.
+def cut_short(tx: Connection, subject: str, announced: Iterable[str]) -> Mapping[str, CutShort]:
+    """Return, of the documents with missing chunks that the own events *announced* announce, those of which nothing more is sent, and why.
 
-    Return None while the upload is here: the next chunk is on its way, or another copy of one may be registered.
+    While its upload is here a document is not among them: the next chunk is on its way, or another copy of one may be registered.
     """
-    if tx.scalar(select(_DOCUMENTS.document).where(_announced_by(subject, announced))) is not None:
-        return None
+    here = set(tx.scalars(select(_DOCUMENTS.event).where(_DOCUMENTS.subject == subject)))
+    if not (gone := set(announced) - here):
+        return {}
     ended = select(_OUTBOX.code, _OUTBOX.rule, _OUTBOX.clear).where(
         _OUTBOX.subject == subject, _OUTBOX.type == DocumentChunkSent.type, _OUTBOX.verdict.in_(("refused", "failed")),
         _OUTBOX.replaced_by.is_(None),
     )  # fmt: skip
-    for row in tx.execute(ended.order_by(_OUTBOX.seq.desc())):
-        if json.loads(row.clear)["causationid"] == announced:
-            return CutShort(row.code, row.rule)
-    return CutShort()
+    found = dict.fromkeys(gone, CutShort())
+    for row in tx.execute(ended.order_by(_OUTBOX.seq)):
+        if (of_it := json.loads(row.clear)["causationid"]) in gone:
+            found[of_it] = CutShort(row.code, row.rule)
+    return found
 
 
 def _announced_by(subject: str, id: str) -> ColumnElement[bool]:

@@ -5,13 +5,15 @@ from pathlib import Path
 import httpx
 import pytest
 
-from agencies import SIGNAL
+from agencies import CASE, SIGNAL
 from desk.documents.test_reading import CHUNKS, announced, granted, readings, received, received_elsewhere
-from desk.documents.test_sharing import PDF
-from desk.given import CANARY, Given
-from desk.web.browsing import member
+from desk.documents.test_sharing import PDF, shared
+from desk.given import CANARY, Given, desk_of
+from desk.store.given import statements
+from desk.web.browsing import browsing, member
 from desk.web.cases.given import AT, TAKEN_BACK, at_vac, came
 from nrmbus.desk.access import documents
+from nrmbus.desk.web.cases.letters import PURPOSES
 from nrmbus.wire.envelope import decode
 from nrmbus.wire.ids import new_event_id
 
@@ -97,6 +99,18 @@ async def test_p2_a_document_of_another_case_with_its_id_comes_in_no_place_of_it
         assert answer.content == PDF
 
 
+async def test_p2_an_agency_of_the_case_that_takes_its_id_puts_no_other_file_in_its_place(tmp_path: Path) -> None:
+    """Given an agency of the same case that announces another document under the same id, the page lists and opens the first one alone."""
+    async with at_vac(tmp_path, member()) as (here, browser, _):
+        id = await received(here)
+        await received_elsewhere(here, id, CASE)
+        listed = (await browser.get(f"{AT}/documents")).text
+        answer = await read(here, browser, id)
+
+        assert listed.count(f'id="document-{id}"') == 1
+        assert answer.content == PDF
+
+
 async def test_a_document_of_another_case_is_not_found(tmp_path: Path) -> None:
     """The id of a document counts in its own case alone."""
     async with at_vac(tmp_path, member()) as (here, browser, _):
@@ -111,3 +125,31 @@ async def test_a_document_of_another_case_is_not_found(tmp_path: Path) -> None:
         assert (await browser.get(there)).status_code == 200
         assert [each.status_code for each in answers] == [404, 404]
         assert await granted(here) == 0
+
+
+BY_THEIR_KEYS = 2
+"""Statements for one more document: rows of its announcement, each read by its key."""
+
+
+@pytest.mark.usefixtures("kept")
+@pytest.mark.parametrize("agency", ["vac", "ngo-a"])
+async def test_the_page_reads_what_holds_for_the_whole_case_once(agency: str, tmp_path: Path) -> None:
+    """Given more documents in a case, received or shared, whose view is not in memory, the page asks nothing more about the case.
+
+    The desk does nothing else while a statement runs, and a case may have hundreds of documents.
+    """
+    async with desk_of(agency, tmp_path) as here, browsing(here, member()) as browser:
+
+        async def asked(more: int) -> tuple[int, list[str]]:
+            for _ in range(more):
+                await (received(here) if agency == "vac" else shared(here))
+            await browser.get(f"{AT}/documents")  # the ledger is compared with its new deliveries
+            here.desk.cases._kept.clear()
+            with statements() as found:
+                page = await browser.get(f"{AT}/documents")
+            return page.text.count("govuk-radios__input") - len(PURPOSES), found
+
+        (one, before), (four, after) = await asked(1), await asked(3)
+
+    assert (one, four) == (1, 4)
+    assert len(after) - len(before) <= 3 * BY_THEIR_KEYS, after

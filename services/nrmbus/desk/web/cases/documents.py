@@ -3,26 +3,21 @@
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import Connection, select
 from starlette.responses import Response, StreamingResponse
 
 from nrmbus.desk.access import documents as reading
-from nrmbus.desk.access.documents import Shared
+from nrmbus.desk.access.documents import Closed, Shared
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.http.documents import disposition
 from nrmbus.desk.outbox import refusals
-from nrmbus.desk.outbox.documents import cut_short
-from nrmbus.desk.store import tables
+from nrmbus.desk.outbox.documents import CutShort
 from nrmbus.desk.web.cases.case import Case
 from nrmbus.desk.web.cases.letters import PURPOSES, SYSTEM, purpose_of, why_shut
 from nrmbus.desk.web.cases.pages import reason
 from nrmbus.desk.web.shell import NotFound, Pages, Visit, url
-from nrmbus.events.document import DocumentShared
 from nrmbus.web.frame import LANGUAGE
 
 routes: Final = Pages()
-
-_EVENTS: Final = tables.events.c
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +77,9 @@ async def _listed(
     t, errors = visit.t, dict[str, str]()
     with visit.door.ledger.read() as tx:
         case = Case(visit, tx)
-        found = _shared(case, tx)
-    shown = [await _closed(case, each) for each in found]
+        found = reading.of_case(tx, visit.door.seat.me, case.subject)
+    closed = await reading.why_closed(visit.door.desk, case.subject, found)
+    shown = [_closed(case, each, why) for each, why in zip(found, closed, strict=True)]
     if is_sent and not chosen:
         errors["document"] = t("Choose the document that you want to read")
     if is_sent and purpose is None:
@@ -97,23 +93,10 @@ async def _listed(
     )  # fmt: skip
 
 
-def _shared(case: Case, tx: Connection) -> list[Shared]:
-    ids = tx.scalars(
-        select(_EVENTS.id)
-        .where(_EVENTS.subject == case.subject, _EVENTS.type == DocumentShared.type)
-        .order_by(_EVENTS.number.desc())
-    ).all()
-    me = case.visit.door.seat.me
-    return [found for id in ids if (found := reading.find(tx, me, id, case.subject)) is not None]
-
-
-async def _closed(case: Case, shared: Shared) -> Document:
+def _closed(case: Case, shared: Shared, closed: Closed | None) -> Document:
     t, row, why = case.visit.t, shared.announcement, ""
-    try:
-        await reading.reading(case.visit.door.desk, shared, who=case.visit.me.number, purpose="case_work")
-    except DeskError as error:
-        is_cut_short = shared.is_own and error.code == "document_incomplete"
-        why = (_why_cut_short(case.visit, shared) if is_cut_short else "") or _why(case.visit, error)
+    if closed is not None:
+        why = _why_cut_short(case.visit, closed.cut_short) if closed.cut_short else _why(case.visit, closed.error)
     return Document(
         id=row.id,
         title=t.code("DocumentType", shared.data.document_type),
@@ -125,12 +108,8 @@ async def _closed(case: Case, shared: Shared) -> Document:
     )
 
 
-def _why_cut_short(visit: Visit, shared: Shared) -> str:
-    """Return that nothing more is sent of the own document *shared*, and why; empty while more is sent."""
-    with visit.door.ledger.read() as tx:
-        ended = cut_short(tx, shared.announcement.subject, shared.announcement.id)
-    if ended is None:
-        return ""
+def _why_cut_short(visit: Visit, ended: CutShort) -> str:
+    """Return that nothing more is sent of an own document, and why."""
     said = visit.t("Only a part of this document was sent, and no more follows. You can share it again.")
     if ended.code is None:
         return said
