@@ -1,13 +1,15 @@
-"""A request for a bed, what a desk must have stored of it, and the statements that a ledger runs."""
+"""A request for a bed, what a desk must have stored of it, rows of no meaning, and what statements cost."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
-from sqlalchemy import Engine, event
+from sqlalchemy import Connection, Engine, event, insert
 
 from agencies import CASE
 from desk.given import BED, REF, FakeRegistrar, Given
+from nrmbus.desk.store import tables
 from nrmbus.wire.record import Record
 
 
@@ -43,3 +45,37 @@ def statements() -> Iterator[list[str]]:
         yield found
     finally:
         event.remove(Engine, "before_cursor_execute", note)
+
+
+@contextmanager
+def steps(tx: Connection) -> Iterator[list[None]]:
+    """Yield a list that gets an entry for each step that SQLite takes for statements of *tx* within the block; none on a server."""
+    taken = list[None]()
+    if tx.dialect.name != "sqlite":
+        yield taken
+        return
+    driver: Any = tx.connection.driver_connection
+    driver.set_progress_handler(partial(taken.append, None), 1)
+    try:
+        yield taken
+    finally:
+        driver.set_progress_handler(None, 1)
+
+
+def put_rows(tx: Connection, numbers: range, *, partition: int = 0, subjects: int = 1) -> None:
+    """Store within *tx* deliveries with these *numbers* on *partition* with their events, of as many *subjects* in turn: rows that nobody signed."""
+    of = [{"partition": partition, "inbox_number": n, "number": n, "subject": f"{n % subjects:032x}"} for n in numbers]
+    of = [{**each, "source": "ngo-a", "id": f"{partition}/{each['number']}"} for each in of]
+    delivery = {"verdict": "registered", "digest": "", "delivery": b"", "registration": b"", "received": ""}
+    heard = {
+        "type": "",
+        "technical": 0,
+        "time": "",
+        "registered": "",
+        "recipients": "[]",
+        "headers": b"",
+        "value": b"",
+        "parts": "[]",
+    }
+    tx.execute(insert(tables.inbox), [each | delivery for each in of])
+    tx.execute(insert(tables.events), [each | heard for each in of])

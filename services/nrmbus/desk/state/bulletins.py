@@ -5,16 +5,20 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from nrmbus.desk.state.cases import Cases
 from nrmbus.desk.store import tables
+from nrmbus.desk.store.different import different
 from nrmbus.events.agency import ListeningChanged
+from nrmbus.events.bulletin import PREFIX
 from nrmbus.events.provider import CapacityChanged
 from nrmbus.rules import Announced
 
 _EVENTS: Final = tables.events.c
-_SUBJECTS: Final = select(_EVENTS.subject).where(~tables.of_case(_EVENTS.subject)).distinct().order_by(_EVENTS.subject)
+_BEHIND: Final = f"{PREFIX}g"
+"""Text behind every bulletin's subject, which is in hexadecimal digits."""
+_SUBJECTS: Final = different(_EVENTS.subject, _EVENTS.subject >= PREFIX, _EVENTS.subject < _BEHIND)
 
 
 def announcements(tx: Connection, cases: Cases) -> Iterator[Announced]:

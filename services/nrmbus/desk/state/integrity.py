@@ -11,11 +11,12 @@ import json
 from collections.abc import Callable
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, and_, func, or_, select
+from sqlalchemy import Connection, Row, and_, or_, select
 
 from nrmbus import telemetry
 from nrmbus.desk.state.cases import unpack
 from nrmbus.desk.store import tables
+from nrmbus.desk.store.different import different
 from nrmbus.desk.store.ledger import Ledger, Position, open_task
 from nrmbus.wire import times
 from nrmbus.wire.envelope import decode
@@ -33,17 +34,7 @@ _SENTENCE: Final = (
 )
 _AT_A_TIME: Final = 200
 _INBOX, _EVENTS, _TASKS = tables.inbox.c, tables.events.c, tables.tasks.c
-
-
-def _with_deliveries() -> Any:
-    """Return the query for the partitions that have deliveries: one step in the index for each, however many deliveries there are."""
-    found = select(func.min(_INBOX.partition).label("partition")).cte("found", recursive=True)
-    following = select(func.min(_INBOX.partition)).where(_INBOX.partition > found.c.partition).scalar_subquery()
-    found = found.union_all(select(following).where(found.c.partition.is_not(None)))
-    return select(found.c.partition).where(found.c.partition.is_not(None))
-
-
-_WITH_DELIVERIES: Final = _with_deliveries()
+_WITH_DELIVERIES: Final = different(_INBOX.partition)
 
 
 class Unaltered:

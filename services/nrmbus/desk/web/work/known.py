@@ -18,6 +18,7 @@ from sqlalchemy import Connection, Row, bindparam, func, select
 from nrmbus.desk.desk import Desk
 from nrmbus.desk.http.served import Door
 from nrmbus.desk.state import beginnings, labels
+from nrmbus.desk.state.cases import NEWEST
 from nrmbus.desk.store import tables
 from nrmbus.desk.web.work.item import Facts, Happened, Item, Task
 from nrmbus.desk.web.work.items import items_of
@@ -36,11 +37,13 @@ _ALLOWANCE: Final = "one_time_allowance"
 _TECHNICAL: Final = frozenset(data.type for data in TYPES.values() if data.technical)
 
 _EVENTS, _TASKS, _OUTBOX = tables.events.c, tables.tasks.c, tables.outbox.c
-_CHANGED: Final = (
+_ALL: Final = (
     select(_EVENTS.subject, func.max(_EVENTS.position).label("last"))
-    .where(_EVENTS.position > bindparam("seen"), tables.of_case(_EVENTS.subject))
+    .where(tables.of_case(_EVENTS.subject))
     .group_by(_EVENTS.subject)
 )
+_CHANGED: Final = _ALL.where(_EVENTS.position > bindparam("seen"), _EVENTS.position <= bindparam("until"))
+"""The cases of the events since: without both bounds SQLite would look through all events for them."""
 _HAPPENED: Final = (
     select(_EVENTS.id, _EVENTS.type, _EVENTS.source, _EVENTS.referral, _EVENTS.registered, _EVENTS.value)
     .where(_EVENTS.subject == bindparam("subject"), _EVENTS.technical == 0)
@@ -162,7 +165,8 @@ class Known:
         ledger, now = self._seat.ledger, self._seat.now()
         count = ledger.count
         with ledger.read() as tx:
-            changed = {row.subject: row.last for row in tx.execute(_CHANGED, {"seen": self._seen})}
+            of_events = tx.execute(_CHANGED, {"seen": self._seen, "until": NEWEST}) if self._seen else tx.execute(_ALL)
+            changed = {row.subject: row.last for row in of_events}
             tasks, unsent = self._tasks_of(tx), _unsent(tx)
             named, assigned = self._named(tx), labels.assigned(tx)
         parked = self._desk.parked
