@@ -21,7 +21,7 @@ from desk.web.work.given import REFERRAL, a_referral_comes, rows
 from nrmbus.desk.staff.members import NewMember
 from nrmbus.desk.staff.permissions import Permission, Role
 from nrmbus.desk.web.shell import Visit
-from nrmbus.desk.web.work import stream
+from nrmbus.desk.web.work import pages, stream
 from nrmbus.desk.web.work.known import Known, known_of
 from nrmbus.desk.web.work.queues import files
 from nrmbus.directory.entry import Kind
@@ -437,6 +437,27 @@ async def test_services_stand_in_a_table_by_case(tmp_path: Path) -> None:
     assert '<td data-label="Legal aid"><strong class="govuk-tag govuk-tag--yellow">No answer yet' in table
     assert '<strong class="govuk-tag govuk-tag--green">Accepted' in after.partition("nrm-matrix")[2]
     assert "2 March 2026" in table
+
+
+async def test_a_table_of_services_that_leaves_cases_out_says_so_and_has_the_overdue_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given more cases than the table has rows, it names their number, leads to all, and shows the one with an overdue service, whatever changed since elsewhere."""
+    async with desk_of("vac", tmp_path) as here, browsing(here, member()) as browser:
+        await a_referral_comes(here)
+        here.clock.time = here.registrar.time = here.clock.time + timedelta(days=10)
+        await a_referral_comes(here, OTHER, "ef" * 16)
+        whole = (await browser.get("/app/board")).text.partition("nrm-matrix")[2]
+        here.clock.time += timedelta(minutes=1)  # the board is made once a minute
+        monkeypatch.setattr(pages, "PAGE", 1)
+        cut = (await browser.get("/app/board")).text.partition("nrm-matrix")[2]
+
+    assert "cases are shown" not in whole
+    assert 0 < whole.index(f"/cases/{CASE}") < whole.index(f"/cases/{OTHER}")
+    assert "1 of 2 cases are shown" in cut
+    assert 'href="/app/lists/cases"' in cut
+    assert f"/cases/{CASE}" in cut
+    assert f"/cases/{OTHER}" not in cut
 
 
 async def test_the_board_opens_whatever_time_another_agency_names(tmp_path: Path) -> None:

@@ -298,30 +298,36 @@ class Matrix:
     services: Sequence[tuple[str, str]]
     """Code and words of each column."""
     cases: Sequence[tuple[Row, Mapping[str, Cell]]]
+    total: int
+    """Number of cases that have services, shown or not."""
 
 
 def matrix(t: Words, door: Door, snapshot: Snapshot, now: datetime, most: int) -> Matrix:
-    """Return the services of the cases that are not over, *most* cases, those with the newest change first."""
+    """Return the services of the cases that are not over, at most *most* cases: those in which a service is overdue first, then those with the newest change."""
     by_case: dict[str, dict[str, Item]] = {}
     newest: dict[str, datetime] = {}
+    late = set[str]()
     for item in snapshot.items:
+        codes = item.said.get("services", (item.said["service"],) if item.said.get("service") else ())
+        if codes and item.side in ("ours", "theirs") and item.is_late(now):
+            late.add(item.case)
         if item.side != "record" or item.about not in ("service", "referral") or item.is_over:
             continue
-        for code in item.said.get("services", (item.said["service"],) if item.said.get("service") else ()):
+        for code in codes:
             there = by_case.setdefault(item.case, {})
             before = there.get(code)
             if before is None or (item.since and before.since and item.since >= before.since):
                 there[code] = item
             if item.since:
                 newest[item.case] = max(newest.get(item.case, item.since), item.since)
-    shown = sorted(by_case, key=lambda case: newest[case], reverse=True)[:most]
+    shown = sorted(by_case, key=lambda case: (case in late, newest[case]), reverse=True)[:most]
     codes = sorted({code for case in shown for code in by_case[case]})
     cases = []
     for case in shown:
         items = by_case[case]
         (row,) = rows_of(t, door, [next(iter(items.values()))], snapshot, now, frozenset())
         cases.append((row, {code: _cell(t, item, now) for code, item in items.items()}))
-    return Matrix([(code, t.code("Service", code)) for code in codes], cases)
+    return Matrix([(code, t.code("Service", code)) for code in codes], cases, len(by_case))
 
 
 def _cell(t: Words, item: Item, now: datetime) -> Cell:
