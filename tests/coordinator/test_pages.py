@@ -16,7 +16,10 @@ from desk.web.browsing import browsing, member
 from desk.web.staff.given import behind_a_removal, office
 from figures_published import CORRECTED, LAST, YEAR
 from figures_published import hear as figures
+from nrmbus.coordinator import pages
 from nrmbus.coordinator.deadlines import over_all
+from nrmbus.coordinator.procedure import RELEASED
+from nrmbus.desk.store.ledger import open_task
 from nrmbus.desk.web.application import pages_of
 from nrmbus.desk.web.rooms import ROOMS, room_of
 from nrmbus.directory import joining
@@ -91,6 +94,23 @@ async def test_a_silent_agency_stands_there_until_it_reads_again(here: Given) ->
     assert "Every agency takes what is delivered." in shown
     assert "no longer takes what is delivered" not in shown
     assert "Nothing is to be done" in shown
+
+
+async def test_a_breach_is_on_the_page_behind_more_tasks_than_it_shows(
+    here: Given, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given more releases of figures to read than the overview shows, then a later breach is there, and the page says how many tasks it shows."""
+    monkeypatch.setattr(pages, "_MOST_TASKS", 3)
+    async with here.desk.seat.ledger.write() as tx:
+        for number in range(5):
+            how = {"subject": "", "event_id": str(number), "kind": RELEASED, "about": "{}"}
+            open_task(tx, opened="2026-03-02T05:00:00Z", **how)
+    await hear(here, "shelter", "data.breach_reported", BREACH)
+    shown = (await page(here, "/app/overview")).text
+
+    assert "shelter reported a breach of data. Ask what is done" in shown
+    assert shown.count('name="task"') == 3
+    assert "3 of 6 tasks are shown. The next ones appear once these are done." in shown
 
 
 @pytest.mark.parametrize("now", ["suspended", "retired"])

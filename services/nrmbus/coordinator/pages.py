@@ -1,7 +1,6 @@
 """Pages of the Coordinator's office: no person and no case."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, Row, select
@@ -30,6 +29,7 @@ ACTS: Final = profiles.ACTS
 TASKS: Final = frozenset({SILENT, BREACH, RELEASED, CORRECTED})
 """Kinds of tasks that the overview shows: those of the procedure."""
 _MOST_TASKS: Final = 200
+"""Most tasks on the overview."""
 _EVENTS: Final = tables.events.c
 _ABOUT_NO_CASE: Final = select(tables.events).where(~tables.of_case(_EVENTS.subject)).order_by(_EVENTS.position)
 _REPORTS: Final = _ABOUT_NO_CASE.where(_EVENTS.type == BreachReported.type)
@@ -49,8 +49,8 @@ async def overview(visit: Visit) -> Response:
             and not each.data.listening
             and directory.state(each.data.agency, visit.now) == "admitted"  # nobody watches the others any more
         }
-        now = (each for each in _open_tasks(tx) if each["kind"] != SILENT or each["event"] in silent)
-        tasks = list(islice(now, _MOST_TASKS))
+        now = [each for each in _open_tasks(tx) if each["kind"] != SILENT or each["event"] in silent]
+        tasks = views.some_of_each_kind(now, _MOST_TASKS)
         reports = _read(tx.execute(_REPORTS))
         about = {
             each.id: each
@@ -60,6 +60,7 @@ async def overview(visit: Visit) -> Response:
         "coordinator/overview.html.j2",
         title=visit.t("Overview"),
         tasks=[_task(visit, each, about.get(each["event"]), every) for each in tasks],
+        all_tasks=len(now),
         silent=[_silent(visit, each) for each in silent.values()],
         breaches=[_breach(visit, each) for each in _not_over(reports)],
         profile=visit.profile,
@@ -122,11 +123,8 @@ def _missing_year(visit: Visit, every: Sequence[Released]) -> str:
 
 
 def _open_tasks(tx: Connection) -> Iterator[dict[str, Any]]:
-    """Yield the open tasks of the procedure, the oldest first."""
-    after = 0
-    while page := views.tasks(tx, after=after, limit=_MOST_TASKS):
-        yield from (each for each in page if each["kind"] in TASKS)
-        after = page[-1]["task"]
+    """Return the open tasks of the procedure, the oldest first."""
+    return (each for each in views.open_tasks(tx) if each["kind"] in TASKS)
 
 
 class _Said(NamedTuple):

@@ -1,7 +1,8 @@
 """Views of the door: rows of the ledger in plain JSON types, each page one snapshot."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import chain, count, takewhile
 from typing import Any, Final
@@ -47,6 +48,8 @@ OPEN_ROWS: Final = (
 """Query for the number of events without an answer, or to be sent again."""
 
 _POSITIONS: Final = select(tables.positions.c.partition, tables.positions.c.inbox_number)
+_AT_A_TIME: Final = 200
+"""Tasks of one reading."""
 _OPEN_TASKS: Final = select(func.count()).select_from(tables.tasks).where(_TASKS.done.is_(None))
 
 
@@ -463,6 +466,27 @@ def tasks(
         task = {"task": row.id, "opened": row.opened, "case": row.subject or None, "event": row.event, "kind": row.kind}
         found.append(_there(task) | json.loads(row.about))
     return found
+
+
+def open_tasks(tx: Connection, *, of_cases: bool = True) -> Iterator[dict[str, Any]]:
+    """Yield all open tasks, oldest first, as `tasks` returns them page by page."""
+    after = 0
+    while page := tasks(tx, after=after, limit=_AT_A_TIME, of_cases=of_cases):
+        yield from page
+        after = page[-1]["task"]
+
+
+def some_of_each_kind(found: Sequence[dict[str, Any]], most: int) -> list[dict[str, Any]]:
+    """Return at most *most* of the tasks *found*, in their order: the first of each kind before the second of any.
+
+    An alarm stands among them, however many tasks of another kind are older.
+    """
+    counts = Counter[str]()
+    turns = list[tuple[int, int]]()
+    for place, each in enumerate(found):
+        turns.append((counts[each["kind"]], place))
+        counts[each["kind"]] += 1
+    return [found[place] for place in sorted(place for _, place in sorted(turns)[:most])]
 
 
 class Shown:

@@ -391,6 +391,28 @@ async def test_tasks_about_the_desk_are_the_administrator_s(tmp_path: Path) -> N
         assert "1 thing needs somebody." in text_of(await it.get("/condition"))
 
 
+async def test_an_alarm_is_on_the_page_behind_more_tasks_than_it_shows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given more tasks about mails than the page shows, then a later alarm is on the page, and can be marked as done; the page counts all, and says how many it shows."""
+    monkeypatch.setattr(condition, "_MOST_TASKS", 3)
+    async with office(tmp_path) as it:
+        await it.signed_in("Admin Example", "administrator")
+        async with it.here.desk.seat.ledger.write() as tx:
+            for number, kind in enumerate([*["mail_failed"] * 5, "alarm"]):
+                open_task(tx, opened="2026-03-02T05:00:00Z", subject="", event_id=str(number), kind=kind, about="{}")
+        page = text_of(await it.get("/condition"))
+        done = await it.send("/condition/tasks/6/done")
+        after = text_of(await it.get("/condition"))
+
+    assert "6 things need somebody." in page
+    assert "3 of 6 tasks are shown. The next ones appear once these are done." in page
+    assert "Alarm" in page
+    assert done.status_code == 303
+    assert "5 things need somebody." in after
+    assert "Alarm" not in after
+
+
 async def test_a_supervisor_sees_who_read_what(tmp_path: Path) -> None:
     """By the colleague's name, also of one who has left; only of the chosen colleague if asked."""
     async with office(tmp_path) as it:

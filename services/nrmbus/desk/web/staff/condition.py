@@ -1,5 +1,6 @@
 """The administrator's page about the desk: whether it sends and receives, and what ends when, in words."""
 
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any, Final
@@ -28,6 +29,7 @@ _SOON: Final = timedelta(days=14)
 _OLD_BACKUP: Final = timedelta(days=1)
 """Age of the last backup from which it is missed, as by `nrmbus doctor`."""
 _MOST_TASKS: Final = 200
+"""Most tasks about the desk on its page."""
 
 
 def facts(visit: Visit, health: dict[str, Any]) -> list[tuple[str, str, bool]]:
@@ -172,16 +174,24 @@ def _receives(visit: Visit, health: dict[str, Any]) -> tuple[str, str, bool]:
 async def condition(visit: Visit) -> Response:
     """Show the state of the desk in words."""
     health = await visit.door.health()
-    found, tasks = facts(visit, health), _tasks(visit)
-    wrong = sum(is_wrong for _, _, is_wrong in found) + len(tasks)
-    return visit.page("staff/condition.html.j2", title=visit.t("State of the desk"), facts=found, tasks=tasks, wrong=wrong, works=bool(health.get("ready")))  # fmt: skip
+    found, open_tasks = facts(visit, health), _open_tasks(visit)
+    tasks = _in_words(visit, views.some_of_each_kind(open_tasks, _MOST_TASKS))
+    wrong = sum(is_wrong for _, _, is_wrong in found) + len(open_tasks)
+    return visit.page(
+        "staff/condition.html.j2", title=visit.t("State of the desk"), facts=found, tasks=tasks, all_tasks=len(open_tasks),
+        wrong=wrong, works=bool(health.get("ready")),
+    )  # fmt: skip
 
 
-def _tasks(visit: Visit) -> list[dict[str, Any]]:
-    """Return the open tasks about the desk itself: which, since when, and what to do."""
-    t, members = visit.t, visit.door.staff.members
+def _open_tasks(visit: Visit) -> list[dict[str, Any]]:
+    """Return the open tasks about the desk itself."""
     with visit.door.ledger.read() as tx:
-        found = views.tasks(tx, after=0, limit=_MOST_TASKS, of_cases=False)
+        return list(views.open_tasks(tx, of_cases=False))
+
+
+def _in_words(visit: Visit, found: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return of each task: since when, whom it is about, and what to do."""
+    t, members = visit.t, visit.door.staff.members
     return [
         {
             "number": each["task"], "since": t.moment(times.read(each["opened"]) or visit.now), "who": members.name_of(each.get("member", "")),
@@ -208,9 +218,7 @@ def in_words(t: Words, kind: str, sentence: str) -> str:
 async def task_done(visit: Visit) -> Response:
     """Note that a task about the desk is done; a task about a case is not this page's."""
     number = visit.path("task")
-    with visit.door.ledger.read() as tx:
-        known = {str(each["task"]) for each in views.tasks(tx, after=0, limit=_MOST_TASKS, of_cases=False)}
-    if number not in known:
+    if all(number != str(each["task"]) for each in _open_tasks(visit)):
         raise NotFound
     async with visit.door.ledger.write() as tx:
         visit.must_go_on()
