@@ -63,7 +63,7 @@ def steps(tx: Connection) -> Iterator[list[None]]:
 
 
 def put_rows(tx: Connection, numbers: range, *, partition: int = 0, subjects: int = 1) -> None:
-    """Store within *tx* deliveries with these *numbers* on *partition* with their events, of as many *subjects* in turn: rows that nobody signed."""
+    """Store within *tx* deliveries with these *numbers* on *partition* with their events and closed rows of the outbox, of as many *subjects* in turn: rows that nobody signed."""
     of = [{"partition": partition, "inbox_number": n, "number": n, "subject": f"{n % subjects:032x}"} for n in numbers]
     of = [{**each, "source": "ngo-a", "id": f"{partition}/{each['number']}"} for each in of]
     delivery = {"verdict": "registered", "digest": "", "delivery": b"", "registration": b"", "received": ""}
@@ -77,5 +77,8 @@ def put_rows(tx: Connection, numbers: range, *, partition: int = 0, subjects: in
         "value": b"",
         "parts": "[]",
     }
+    closed = {"turn": 1, "type": "", "origin": "door", "state": "closed", "asked": "", "clear": b"", "made": ""}
+    own = [{"subject": each["subject"], "id": each["id"]} | closed for each in of]
+    tx.execute(insert(tables.outbox), own)
     tx.execute(insert(tables.inbox), [each | delivery for each in of])
     tx.execute(insert(tables.events), [each | heard for each in of])

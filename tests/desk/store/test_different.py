@@ -48,7 +48,11 @@ def _changed_cases(tx: Connection, _: Cases) -> None:
     assert len(tx.execute(known._CHANGED, {"seen": newest - 2, "until": NEWEST}).all()) == 2
 
 
-@pytest.mark.parametrize("ask", [_partitions, _bulletins, _changed_cases])
+def _unsent(tx: Connection, _: Cases) -> None:
+    assert known._unsent(tx) == {}
+
+
+@pytest.mark.parametrize("ask", [_partitions, _bulletins, _changed_cases, _unsent])
 async def test_a_larger_ledger_costs_no_step_more(ask: object, tmp_path: Path) -> None:
     """Given a hundred times as many events, what each form, opening of a letter or list asks takes as many steps as before."""
     assert callable(ask)

@@ -65,7 +65,7 @@ _SETTLED: Final = (
 )
 _UNSENT: Final = (
     select(_OUTBOX.subject, _OUTBOX.id, _OUTBOX.type, _OUTBOX.made)
-    .where(_OUTBOX.state != "closed", _OUTBOX.type.not_in(sorted(_TECHNICAL)))
+    .where(_OUTBOX.state.in_(("waiting", "signed")), _OUTBOX.type.not_in(sorted(_TECHNICAL)))  # by their index
     .order_by(_OUTBOX.seq)
 )
 
