@@ -1,5 +1,7 @@
 """Words of codes and labels: each code list and each field of an event has words in every language."""
 
+from typing import Final
+
 import pytest
 
 from agencies import POLICY
@@ -9,6 +11,7 @@ from nrmbus.events.registry import TYPES
 from nrmbus.rules import load_profile
 from nrmbus.web.lists import family_of, lists
 from nrmbus.web.words import LANGUAGES, Language, catalogues
+from nrmbus.wire.errors import WireCode, sentence_of
 
 
 def known(language: Language) -> dict[tuple[str | None, str], str]:
@@ -66,3 +69,26 @@ def test_every_refusal_of_the_rules_says_what_to_do(language: Language) -> None:
     families = ("refusal", "remedy")
 
     assert [(family, code) for code in sorted(refusals) for family in families if (family, code) not in words] == []
+
+
+MET: Final[tuple[WireCode, ...]] = (
+    "time_in_future", "stale", "agency_suspended", "unknown_recipient", "key_not_current", "letter_too_large", "too_large",
+    "unknown_type", "unknown_version",
+)  # fmt: skip
+"""Refusals of the wire that an event of a page can meet: all others would be faults of the desk's own signing or sealing."""
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_refusal_of_the_wire_that_people_meet_says_what_to_do(language: Language) -> None:
+    """Given a refusal that no rule of a profile gave, then a page says what happened and what to do, too."""
+    words = known(language)
+
+    assert [(family, code) for code in MET for family in ("refusal", "remedy") if (family, code) not in words] == []
+
+
+@pytest.mark.parametrize("language", ["az", "ru"])
+def test_every_refusal_that_the_desk_gives_itself_is_translated(language: Language) -> None:
+    """Given an event that the desk could not send at all, then its page says why in the reader's language."""
+    codes = ("audience_changed", "audience_not_allowed", "profile_missing")
+
+    assert [code for code in codes if (None, sentence_of(code)) not in known(language)] == []

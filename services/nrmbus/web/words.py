@@ -188,7 +188,7 @@ class Words:
         return found if found != code or (family, code) in self._same else ""
 
     def refusal(self, code: str | None) -> str:
-        """Return the sentence of a refusal; refusals of the wire, which are about no rule, share one."""
+        """Return the sentence of a refusal; refusals of the wire that people seldom meet share one."""
         return self.meaning("refusal", code or "") or self.code("refusal", "of_the_wire")
 
     def spoken(self, code: str) -> str:

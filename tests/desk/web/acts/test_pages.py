@@ -2,9 +2,11 @@
 
 import json
 import re
+from datetime import timedelta
 from html import unescape
 from pathlib import Path
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
@@ -21,6 +23,7 @@ ANSWERS: dict[str, Any] = {
     "data.services": ["safe_shelter"], "legal_basis": "CoM 21/2008 art. 7",
 }  # fmt: skip
 
+BAKU: Final = ZoneInfo("Asia/Baku")
 LETTER = {"sealed.name": "Alina Example", "sealed.facts": CANARY}
 
 
@@ -96,6 +99,52 @@ async def test_a_refusal_of_the_rules_is_seen_before_sending(tmp_path: Path) -> 
         again = await browser.post(at.replace("/check", "/send"))
         assert again.headers["location"] == at
         assert [each.type for each in await here.rows("outbox")] == ["case.signal_recorded"]
+
+
+@pytest.mark.parametrize(("ahead", "page"), [(5, "check"), (6, "what")])
+async def test_a_time_that_the_registrar_would_refuse_is_refused_by_its_form(
+    tmp_path: Path, ahead: int, page: str
+) -> None:
+    """Given an event said to happen later than now, then its form names the time; five minutes are a difference of clocks."""
+    async with desk_of("ngo-a", tmp_path) as here, browsing(here, member()) as browser:
+        await with_case(here)
+        at, then = (
+            await begun(browser, "referral.submitted"),
+            here.clock.time.astimezone(BAKU) + timedelta(minutes=ahead),
+        )
+        parts = {"day": then.day, "month": then.month, "year": then.year, "clock": f"{then:%H:%M:%S}"}
+        typed = {f"time.{name}": str(part) for name, part in parts.items()}
+        answer = await filled(browser, at, ANSWERS | typed)
+        if answer.status_code == 303:
+            at = str((await filled(browser, answer.headers["location"], LETTER)).headers["location"])
+            answer = await browser.get(at)
+
+    said = "When it happened: this lies in the future. Give the day and time when it happened, or leave it empty"
+    assert (said in answer.text, 'href="#time-day"' in answer.text) == (page == "what", page == "what")
+    assert at.endswith(f"/{page}")
+
+
+async def test_a_refusal_of_the_wire_says_what_to_do_and_leads_to_no_page(tmp_path: Path) -> None:
+    """Given an event that the registrar refuses by a rule of the wire, then its page says what to do, and has no link to a rule that no profile has."""
+    remedies = {
+        "en": "Give the day and time when it happened",
+        "az": "Nə vaxt baş verdiyini, gün və saatı yazın",
+        "ru": "Укажите день и время, когда это произошло",
+    }
+    who = member("read_cases", "publish", "decide")
+    async with desk_of("special-unit", tmp_path) as here, browsing(here, who) as browser:
+        await hear_a_case(here)
+        at = await begun(browser, "referral.accepted", REF)
+        check = (await filled(browser, at, {"data.next_step": "reception"})).headers["location"]
+        sent = await browser.post(check.replace("/check", "/send"))
+        (record,) = await here.out()
+        await here.hear(here.registrar.refuse(record, "time_in_future", "W3"))
+        pages = {each: (await browser.get(f"{sent.headers['location']}?lang={each}")).text for each in remedies}
+
+    for language, page in pages.items():
+        assert remedies[language] in page
+        assert "/rules/" not in page
+        assert "W3" not in page
 
 
 async def test_a_consent_that_another_agency_may_have_recorded_is_no_refusal(tmp_path: Path) -> None:

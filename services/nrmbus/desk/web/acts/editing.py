@@ -244,7 +244,7 @@ def errors_of(visit: Visit, act: Act, page: str, typed: Typed) -> dict[str, str]
     """Return what is wrong on *page*, by pointer, in the order of its fields."""
     request = form.read(act.sheet, typed, visit.t.zone)
     found: dict[str, str] = {}
-    for problem in (*form.problems(act.sheet, request), *_problems_of_page(act, request)):
+    for problem in (*form.problems(act.sheet, request), *_problems_of_page(visit, act, request)):
         field, pointer = fields.place_of(act.sheet, typed, problem)
         if field is not None and act.page_of(field) == page:
             found.setdefault(pointer, fields.sentence(visit.t, field, problem))
@@ -258,15 +258,17 @@ def errors_of(visit: Visit, act: Act, page: str, typed: Typed) -> dict[str, str]
     )
 
 
-def _problems_of_page(act: Act, request: Mapping[str, Any]) -> list[Problem]:
+def _problems_of_page(visit: Visit, act: Act, request: Mapping[str, Any]) -> list[Problem]:
     """Return what is missing or does not fit in the envelope or the letter, as far as the page tells it and no model does."""
-    found = []
+    found, happened = [], times.read(str(request.get("time")))
     for each in act.sheet.fields:
         value = form.value_of(each, request)
         if value is None and each.is_required:
             found.append(Problem(each.pointer, "missing"))
         if each.part is None and each.kind == "time" and value is not None and not str(value).endswith("Z"):
             found.append(Problem(each.pointer, "value_error"))
+    if happened is not None and happened - visit.now > times.AHEAD_AT_MOST:  # the registrar would refuse it
+        found.append(Problem("/time", "time_in_future"))
     return found
 
 

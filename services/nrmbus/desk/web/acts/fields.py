@@ -341,6 +341,11 @@ def sentence(t: Words, of: Field, problem: Problem) -> str:
             return t("{label}: give a whole number", label=label)
         case "unknown_recipient":
             return t("{label}: there is no such agency on the bus", label=label)
+        case "time_in_future":
+            return t(
+                "{label}: this lies in the future. Give the day and time when it happened, or leave it empty",
+                label=label,
+            )
     if of.kind == "day":
         return t("{label}: give a day of the calendar, such as 27 3 1996", label=label)
     if of.kind == "time":
