@@ -5,6 +5,7 @@ from typing import Final
 import pytest
 
 from agencies import POLICY
+from nrmbus.desk.errors import MEANINGS, DeskCode
 from nrmbus.desk.web.acts.form import Field, form_of
 from nrmbus.desk.web.acts.guide_questions import QUESTIONS
 from nrmbus.events.registry import TYPES
@@ -92,3 +93,24 @@ def test_every_refusal_that_the_desk_gives_itself_is_translated(language: Langua
     codes = ("audience_changed", "audience_not_allowed", "profile_missing")
 
     assert [code for code in codes if (None, sentence_of(code)) not in known(language)] == []
+
+
+WITHOUT_PAGES: Final[frozenset[DeskCode]] = frozenset(
+    {
+        "reader_unfit", "not_admitted", "speaks_unpublished", "edge_unknown", "staff_unfit", "smtp_unfit", "webhooks_unfit",
+        "ledger_foreign", "ledger_unknown", "ledger_absent", "ledger_differs", "ledger_filled", "ledger_away",
+        "ledger_driver_missing", "ledger_held", "ledger_unfit", "ledger_in_use",
+        "token_required", "scope_missing", "too_many_requests", "method_not_allowed", "inbox_restarted", "json_invalid",
+        "json_duplicate", "not_a_play", "webhooks_full", "webhook_address_refused", "webhook_secret_lost", "webhook_not_confirmed",
+    }
+)  # fmt: skip
+"""Errors of a start or a command, at a terminal, and of requests of an agency's systems: both are in English."""
+
+
+@pytest.mark.parametrize("language", ["az", "ru"])
+def test_every_error_of_a_desk_that_a_page_can_show_is_translated(language: Language) -> None:
+    """Given an error that no page words itself, then its sentence is the whole page, in the reader's language."""
+    words = known(language)
+    shown = {code: meaning for code, meaning in MEANINGS.items() if code not in WITHOUT_PAGES}
+
+    assert [code for code, meaning in shown.items() if not words.get((None, meaning.sentence))] == []

@@ -144,7 +144,7 @@ class AgencyPages:
         except DeskError as error:
             if error.code == "not_found":
                 return self._gone(visit)
-            return self._message(visit, error.status, visit.t(error.sentence), error.code)
+            return self._message(visit, error.status, visit.t(error.sentence), "")
         except SQLAlchemyError as error:
             log.report("page_failed", error=type(error).__name__)
             return self._message(
@@ -203,7 +203,8 @@ class AgencyPages:
         return response
 
     def _message(self, visit: Visit, status: int, title: str, sentence: str) -> Response:
-        before = visit.back if visit.request.method == "POST" and status >= 500 and visit.back != "/" else ""
+        leads_back = visit.request.method == "POST" and (status in {409, 422} or status >= 500)
+        before = visit.back if leads_back and visit.back != "/" else ""
         return visit.page("message.html.j2", title=title, status=status, sentence=sentence, before=before)
 
     def _gone(self, visit: Visit) -> Response:

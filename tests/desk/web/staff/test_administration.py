@@ -17,8 +17,9 @@ from desk.web.cases.given import AT, at_vac, opened
 from desk.web.staff.given import OPEN, behind, behind_a_removal, errors_of, office, text_of
 from nrmbus.bus.agency_folder import BACKED_UP
 from nrmbus.bus.vitals import WAITS
+from nrmbus.desk.errors import DeskError
 from nrmbus.desk.outbox import drafts
-from nrmbus.desk.staff import changes
+from nrmbus.desk.staff import changes, members
 from nrmbus.desk.staff.permissions import StaffSettings
 from nrmbus.desk.staff.staff import utc_now
 from nrmbus.desk.state import beginnings, book, integrity, older_copy
@@ -82,7 +83,8 @@ async def test_roles_reset_and_removal_are_a_matter_of_two_clicks(tmp_path: Path
         assert it.staff.members.there(admin.number).roles == ("worker", "administrator")
         own = await it.send(f"/staff/{admin.number}", roles="worker")
         assert errors_of(own) == ["Nobody else manages the staff: give somebody else that role first."]
-        assert (await it.send(f"/staff/{admin.number}/remove")).status_code == 409
+        alone = await it.send(f"/staff/{admin.number}/remove")
+        assert (alone.status_code, errors_of(alone)) == (409, errors_of(own))
         await it.send(at, roles="supervisor", email="leyla@example.org")
         assert it.staff.members.there(member.number).email == "leyla@example.org"
         assert "every session ends" in text_of(await it.get(f"{at}/reset"))
@@ -99,6 +101,40 @@ async def test_roles_reset_and_removal_are_a_matter_of_two_clicks(tmp_path: Path
             ("added", "door.json", "worker"), ("roles", admin.number, "supervisor"), ("reset", admin.number, "supervisor"),
             ("removed", admin.number, ""),
         ]  # fmt: skip
+
+
+async def test_a_desk_that_is_full_keeps_what_was_typed_of_a_new_member(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given as many members as a desk serves, then the form of another one says whom to remove, and the name is still there."""
+    async with office(tmp_path) as it:
+        await it.signed_in("Admin Example", "administrator")
+        monkeypatch.setattr(members, "MOST", 1)
+        full = await it.send("/staff/add", name="Leyla Example", roles="worker", language="az")
+
+    assert full.status_code == 409
+    assert errors_of(full) == ["This desk has as many members of staff as it serves: remove those who have left."]
+    assert 'value="Leyla Example"' in full.text
+
+
+async def test_an_error_leads_back_to_its_form_in_the_language_of_the_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given an error for which a form has no words of its own, then an Azerbaijani page has its sentence, no code, and the way back."""
+
+    async def refused(*_: object, **__: object) -> None:
+        raise DeskError("not_parked")
+
+    async with office(tmp_path) as it:
+        await it.signed_in("Admin Example", "administrator")
+        at = f"/staff/{(await it.example('Leyla Example', 'worker')).number}/remove"
+        monkeypatch.setattr(it.staff.members, "remove", refused)
+        page = await it.send(f"{at}?lang=az")
+
+    assert page.status_code == 409
+    said = "Bu işdə kənara qoyulmuş hadisə yoxdur: heç nəyi buraxmaq lazım deyil."
+    assert text_of(page) == f"{said} Göndərdiyiniz səhifəyə qayıt"
+    assert f'href="/app{at}"' in page.text
 
 
 async def test_roles_and_address_of_an_administrator_change_together(tmp_path: Path) -> None:

@@ -111,6 +111,8 @@ async def add(visit: Visit) -> Response:
         if error.code == "unknown_field" and new.subject is None:
             wanted = t("Enter the subject: members sign in with the agency's account alone.")
             return _add(visit, {"subject": wanted}, values, status=422)
+        if error.code == "staff_full":
+            return _add(visit, {"name": t(error.sentence)}, values, status=error.status)
         if error.code != "member_exists":
             raise
         return _add(visit, {"name": t("A colleague has this name already. Choose another one.")}, values, status=422)
@@ -171,9 +173,14 @@ async def change(visit: Visit) -> Response:
     except DeskError as error:
         if error.code != "last_administrator":
             raise
-        errors["roles"] = t("Nobody else manages the staff: give somebody else that role first.")
-        return _one(visit, member, errors, wanted, email, status=422)
+        return _last_administrator(visit, member, wanted, email)
     return visit.see(f"/staff/{member.number}")
+
+
+def _last_administrator(visit: Visit, member: Member, roles: tuple[str, ...], email: str) -> Response:
+    """Return the page of *member*, who is needed to manage the staff, with what to do first."""
+    said = visit.t("Nobody else manages the staff: give somebody else that role first.")
+    return _one(visit, member, {"roles": said}, roles, email, status=409)
 
 
 def _is_address(email: str) -> bool:
@@ -241,9 +248,14 @@ async def ask_remove(visit: Visit) -> Response:
 @routes.post("/staff/{number}/remove", may="manage_staff")
 async def remove(visit: Visit) -> Response:
     """Remove a member, unless nobody would be left who manages the staff."""
-    await visit.door.staff.members.remove(
-        visit.path("number"), visit.me.number, keeps_one=True, also=lambda _: visit.must_go_on()
-    )
+    members = visit.door.staff.members
+    member = members.there(visit.path("number"))
+    try:
+        await members.remove(member.number, visit.me.number, keeps_one=True, also=lambda _: visit.must_go_on())
+    except DeskError as error:
+        if error.code != "last_administrator":
+            raise
+        return _last_administrator(visit, member, member.roles, member.email or "")
     return visit.see("/staff")
 
 
