@@ -276,6 +276,24 @@ async def test_refusals_and_breaches_are_counted_by_agency(hall: Hall) -> None:
     assert "publisher_not_allowed" not in none
 
 
+@pytest.mark.parametrize("path", ["/agencies?", "/search?go=1&"])
+@pytest.mark.parametrize(
+    ("days", "said"),
+    [
+        ("from=2026-12-01&to=2026-11-01", "The first day is after the last day."),
+        ("from=2026-13-01", "A day is written like 2026-03-02"),
+    ],
+)
+async def test_a_period_that_cannot_be_is_an_error_and_no_question(hall: Hall, path: str, days: str, said: str) -> None:
+    """Given a last day before the first one, or no day at all, then the page says so; it has no figures, and nothing is recorded."""
+    async with hall.browser() as browser:
+        wrong = await browser.get(path + days)
+        one_day = await browser.get(f"{path}from=2026-03-02&to=2026-03-02")
+
+    assert (wrong.status_code, said in wrong.text, "<table" in wrong.text) == (422, True, False)
+    assert (one_day.status_code, len(hall.asked())) == (200, 1)
+
+
 async def test_a_trace_is_shown_where_one_is_kept(hall: Hall) -> None:
     """As a waterfall without a script; that it is no evidence is said."""
     async with hall.browser() as browser:

@@ -83,6 +83,7 @@ class Shown:
     template: str
     on_record: OnRecord | None = None
     values: dict[str, Any] = field(default_factory=dict)
+    status: int = 200
 
 
 Record = Callable[[Session, Opened, Question, str], Awaitable[OnRecord]]
@@ -173,7 +174,7 @@ class Answers:
             return Shown("search.html.j2", None, form)
         search, errors = self._read(asked, visit.t)
         if errors:
-            return Shown("search.html.j2", None, form | {"errors": errors})
+            return Shown("search.html.j2", None, form | {"errors": errors}, 422)
         record = await self._record(visit, "search", words=urlencode(asked))
         async with self._opened.seen.reading() as seen:
             form["found"] = self._results(visit, asked, search, seen.history)
@@ -269,10 +270,16 @@ class Answers:
         asked = {name: visit.asked(name) for name in ("from", "to")}
         errors: dict[str, str] = {}
         first, last = _period(asked, visit.t, errors)
+        values: dict[str, Any] = {
+            "rows": None,
+            "asked": {"first": asked["from"], "last": asked["to"]},
+            "errors": errors,
+        }
+        if errors:
+            return Shown("agencies.html.j2", None, values, 422)
         record = await self._record(visit, "figures", words=urlencode(asked))
         async with self._opened.seen.reading() as seen:
-            rows = [_figures(each) for each in by_agency(seen, (first, last))]
-        values = {"rows": rows, "asked": {"first": asked["from"], "last": asked["to"]}, "errors": errors}
+            values["rows"] = [_figures(each) for each in by_agency(seen, (first, last))]
         return Shown("agencies.html.j2", record, values)
 
     async def checkpoints(self, _: Visit) -> Shown:
@@ -307,7 +314,10 @@ def _moment(text: str, t: Words, field: str, errors: dict[str, str], *, begin: b
 
 
 def _period(asked: _Places, t: Words, errors: dict[str, str]) -> tuple[datetime | None, datetime | None]:
-    return _moment(asked["from"], t, "from", errors, begin=True), _moment(asked["to"], t, "to", errors)
+    first, last = _moment(asked["from"], t, "from", errors, begin=True), _moment(asked["to"], t, "to", errors)
+    if first is not None and last is not None and first > last:
+        errors["to"] = t("The first day is after the last day.")
+    return first, last
 
 
 def _figures(each: Figures) -> dict[str, Any]:

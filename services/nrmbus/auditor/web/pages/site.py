@@ -144,7 +144,9 @@ class Site:
             shown = await show(self._answers, visit)
             if self._session(visit.request) is None:  # the user was removed while the question was recorded
                 return self._sign_in_form(visit, visit.here)
-            return self._html(visit, shown.template, place=place, on_record=shown.on_record, **shown.values)
+            return self._html(
+                visit, shown.template, shown.status, place=place, on_record=shown.on_record, **shown.values
+            )
 
         return page
 
