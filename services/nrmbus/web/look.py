@@ -1,6 +1,6 @@
 """The Jinja environment of the pages: GOV.UK's macros, the kit's own components, and the templates of a subject."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path, PurePath
 from typing import Any, Final
@@ -15,7 +15,9 @@ from jinja2 import (
     StrictUndefined,
     TemplateNotFound,
     Undefined,
+    pass_context,
 )
+from jinja2.runtime import Context
 from jinja2.utils import missing
 
 from nrmbus.packed import packed
@@ -71,7 +73,14 @@ def environment(*folders: Path) -> Environment:
         "undefined": ChainableUndefined(),
         "null": None,
     }  # names of Nunjucks that GOV.UK's macros have kept
+    made.globals["error"] = _error
     return made
+
+
+@pass_context
+def _error(context: Context, errors: Mapping[str, str], field: str) -> dict[str, str] | None:
+    """Return the message beside *field*, if there is one. A screen reader says "Error" before it, in the page's language."""
+    return {"text": errors[field], "visuallyHiddenText": context["t"]("Error")} if errors.get(field) else None
 
 
 @cache

@@ -294,6 +294,17 @@ async def test_a_period_that_cannot_be_is_an_error_and_no_question(hall: Hall, p
     assert (one_day.status_code, len(hall.asked())) == (200, 1)
 
 
+@pytest.mark.parametrize(("language", "prefix"), [("en", "Error"), ("az", "Xəta"), ("ru", "Ошибка")])
+async def test_a_screen_reader_hears_of_an_error_in_the_language_of_the_page(
+    hall: Hall, language: str, prefix: str
+) -> None:
+    """Given a field that is wrong, then the hidden word before its message is of the page's language."""
+    async with hall.browser() as browser:
+        page = await browser.get(f"/search?go=1&q=x&lang={language}")
+
+    assert f'<span class="govuk-visually-hidden">{prefix}:</span>' in page.text
+
+
 async def test_a_trace_is_shown_where_one_is_kept(hall: Hall) -> None:
     """As a waterfall without a script; that it is no evidence is said."""
     async with hall.browser() as browser:

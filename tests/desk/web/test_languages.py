@@ -164,6 +164,26 @@ async def test_the_answer_to_a_form_leads_to_its_page_in_another_language(tmp_pa
     assert '<a href="/app/account/password?lang=ru"' in wrong.text
 
 
+@pytest.mark.parametrize(("language", "prefix"), [("en", "Error"), ("az", "Xəta"), ("ru", "Ошибка")])
+async def test_a_screen_reader_hears_of_an_error_in_the_language_of_the_page(
+    tmp_path: Path, language: str, prefix: str
+) -> None:
+    """Given a field that is wrong, then the hidden word before its message is of the page's language, on each page of people and systems."""
+    async with office(tmp_path) as it:
+        signed_out = await it.send(f"/sign-in?lang={language}", name="", password="")
+        me = (await it.signed_in("Admin Example", "administrator")).number
+        pages = [
+            signed_out,
+            await it.send(f"/staff/add?lang={language}", name="x", language="xx", email="nowhere"),
+            await it.send(f"/staff/{me}?lang={language}", email="nowhere"),
+            await it.send(f"/systems/add?lang={language}", name="x"),
+        ]
+
+    for page in pages:
+        told = re.findall(r'<p id="[^"]*-error" class="govuk-error-message">\s*<span[^>]*>(.*?):</span>', page.text)
+        assert set(told) == {prefix}
+
+
 async def test_a_secret_that_is_shown_once_is_not_lost_by_a_language(tmp_path: Path) -> None:
     """Given a one-time password, a token or recovery codes, then the page offers no other language, since nothing shows them again."""
     async with office(tmp_path) as it:

@@ -1,6 +1,6 @@
 """Templates of the auditor's pages and of a replay's HTML file: the same macros, with links to a server or without."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from functools import cache, partial
 from pathlib import Path, PurePath
 from typing import Any, Final
@@ -22,7 +22,7 @@ def environment(*, one: bool, links: bool) -> Environment:
     ``place_of`` writes where a registration stands.
     """
     made = look.environment(FOLDER / "templates")
-    made.globals |= {"place_of": place_of(one=one), "links": links, "options": _options, "error": _error}
+    made.globals |= {"place_of": place_of(one=one), "links": links, "options": _options}
     return made
 
 
@@ -51,8 +51,3 @@ def _options(t: Words, family: str, codes: Iterable[str], chosen: str, none: str
     return first + [
         {"value": each, "text": t.code(family, each) if family else each, "selected": each == chosen} for each in codes
     ]
-
-
-def _error(errors: Mapping[str, str], field: str) -> dict[str, str] | None:
-    """Return the message beside *field*, if there is one."""
-    return {"text": errors[field]} if field in errors else None
