@@ -107,6 +107,22 @@ async def test_a_work_list_stays_true_without_a_reload(tmp_path: Path, program: 
     assert [each for each in errors if "ERR_FAILED" not in each] == []
 
 
+async def test_the_current_tab_alone_has_a_line_in_forced_colours(tmp_path: Path, program: str) -> None:
+    """Given a reader whose system sets all colours, then of the tabs of a list and the pages of a case the current one alone is underlined."""
+    lined = """all => all.map(each => {
+      const { borderBottomColor } = getComputedStyle(each);
+      return [each.hasAttribute("aria-current"), borderBottomColor === getComputedStyle(document.body).backgroundColor];
+    })"""
+    async with at_work(tmp_path, "en") as (_, starts), chromium(program) as browser:
+        page = await browser.new_page()
+        await page.emulate_media(forced_colors="active")
+        for path, tabs in (("work", ".nrm-tabs a"), (f"cases/{CASE}", ".nrm-subnav a")):
+            await page.goto(f"{starts[0]}{path}")
+            found = await page.eval_on_selector_all(tabs, lined)
+
+            assert sorted({*map(tuple, found)}) == [(False, True), (True, False)]
+
+
 @pytest.mark.parametrize("language", WALKED)
 async def test_a_page_on_paper_has_all_its_columns_and_nothing_to_press(
     tmp_path: Path, program: str, language: Language
