@@ -181,6 +181,7 @@ async def test_every_profile_is_compared_in_every_language(tmp_path: Path, langu
     assert not any(re.search(r"\b[A-Za-z]+\.\*", text) for text in texts)
     assert language == "en" or not any(re.search(r"\bdecisions\b", text) for text in texts)
     assert not any("{decider}" in text for text in texts)
+    assert not any("`" in text for text in texts), "a person reads no marks of code"
 
 
 def test_a_difference_is_one_of_duties_or_of_the_law_alone() -> None:

@@ -142,10 +142,15 @@ def _day(t: Words, written: str) -> str:
 
 
 def _says(t: Words, profile: Profile, rule: str) -> str:
-    """Return what *rule* of *profile* says to the agency that it refuses; a sentence of one country alone has no translation."""
+    """Return what *rule* of *profile* says to the agency that it refuses; a sentence of one country alone has no translation.
+
+    A field that such a sentence names stands there without the marks of code.
+    """
     cited = profile.refusals[rule]
     is_known = has_words(rule, cited.says)
-    return f"{t.refusal(cited.code)} {t.code('remedy', cited.code)}" if is_known else t.placed(cited.says)
+    return (
+        f"{t.refusal(cited.code)} {t.code('remedy', cited.code)}" if is_known else t.placed(cited.says).replace("`", "")
+    )
 
 
 def _role(t: Words, name: str) -> str:
