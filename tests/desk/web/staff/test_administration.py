@@ -74,7 +74,10 @@ async def test_roles_reset_and_removal_are_a_matter_of_two_clicks(tmp_path: Path
         at = f"/staff/{member.number}"
         value, _ = await it.staff.with_password("Leyla Example", OPEN)
         assert errors_of(await it.send(at)) == ["Choose at least one role."]
-        assert (await it.send(at, roles="supervisor")).headers["location"] == f"/app{at}"
+        saved = await it.send(at, roles="supervisor")
+        assert saved.headers["location"] == f"/app{at}?done=1"
+        assert text_of(await it.get(f"{at}?done=1")).startswith("Done Your changes were saved.")
+        assert "were saved" not in text_of(await it.get(at))
         assert it.staff.sessions.look(value) is None
         assert it.staff.members.there(member.number).roles == ("supervisor",)
         assert (await it.send(at, roles="supervisor")).status_code == 303  # changes nothing, and is no row

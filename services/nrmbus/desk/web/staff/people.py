@@ -144,7 +144,7 @@ def _one(
         about=member, standing=said_standing(visit, member), roles=role_items(visit, roles), email=email,
         signed_in=moment_of(visit, member.signed_in), made=moment_of(visit, member.made),
         sessions=[session_row(visit, each) for each in staff.sessions.of(member.number)],
-        keeps=url(f"/staff/{member.number}"),
+        keeps=url(f"/staff/{member.number}"), is_saved=not errors and visit.asked("done") == "1",
     )  # fmt: skip
 
 
@@ -174,7 +174,7 @@ async def change(visit: Visit) -> Response:
         if error.code != "last_administrator":
             raise
         return _last_administrator(visit, member, wanted, email)
-    return visit.see(f"/staff/{member.number}")
+    return visit.see(f"/staff/{member.number}?done=1")
 
 
 def _last_administrator(visit: Visit, member: Member, roles: tuple[str, ...], email: str) -> Response:
