@@ -18,8 +18,6 @@ from io import BytesIO
 from typing import Any, Final, Literal, cast
 from zoneinfo import ZoneInfo
 
-from babel import Locale
-from babel.core import get_global
 from babel.dates import format_date, format_datetime, format_time, format_timedelta
 from babel.lists import format_list
 from babel.messages import mofile, pofile
@@ -34,11 +32,6 @@ Language = Literal["az", "en", "ru"]
 LANGUAGES: Final[Mapping[Language, str]] = {"az": "Azərbaycanca", "en": "English", "ru": "Русский"}
 """Languages with their own names."""
 LOCALE: Final = packed("web/locale")
-SPOKEN: Final = (
-    "aze", "rus", "eng", "tur", "kat", "hye", "fas", "kur", "ara", "uzb", "tuk", "kaz", "kir", "tgk", "ukr", "bel", "ron", "bul",
-    "hin", "urd", "ben", "nep", "sin", "tam", "vie", "zho", "tha", "tgl", "ind", "fra", "spa", "por", "deu", "amh", "som", "swa",
-)  # fmt: skip
-"""Languages that a page proposes where somebody says which one a person speaks; others can be typed."""
 _FACT: Final = re.compile(
     r" \(\{decider\}\)|\{(?P<clock>D-[A-Z0-9]+)(?:\.(?P<urgency>[a-z]+))?\}|\{(?P<period>recovery|stay|follow_up)\}|\{allowance\}"
 )
@@ -190,12 +183,6 @@ class Words:
     def refusal(self, code: str | None) -> str:
         """Return the sentence of a refusal; refusals of the wire that people seldom meet share one."""
         return self.meaning("refusal", code or "") or self.code("refusal", "of_the_wire")
-
-    def spoken(self, code: str) -> str:
-        """Return the name of the language *code*, ISO 639-2/T, with the code behind it; the code alone if it is not known."""
-        short = get_global("language_aliases").get(code, code)
-        name = Locale.parse(self.language).languages.get(short)
-        return f"{self.capital(name)} ({code})" if name else code
 
     def agency_role(self, role: str) -> str:
         """Return the name of an agency's role."""

@@ -214,6 +214,24 @@ def test_words_of_people_become_values() -> None:
     assert form.read(scheduled, when, BAKU)["data"]["when"] == "2026-03-09T05:05:00Z"
 
 
+@pytest.mark.parametrize(
+    ("typed", "codes"),
+    [
+        ("rus tur", ["rus", "tur"]),
+        ("rus, tur", ["rus", "tur"]),
+        ("Русский; турецкий", ["rus", "tur"]),
+        ("Haitian Creole, eng", ["hat", "eng"]),
+        ("rus, neverheard", ["rus", "neverheard"]),
+    ],
+)
+def test_languages_are_typed_by_name_or_code(typed: str, codes: list[str]) -> None:
+    """Given names with spaces inside or codes with nothing but spaces between, then the letter has the codes; what is none stays to be refused."""
+    made = form.form_of(ReferralSubmittedV3)
+    found = form.typed_of(made, REFERRAL, BAKU) | {"sealed.interpreter": (typed,)}
+
+    assert form.read(made, found, BAKU)["sealed"]["interpreter"] == codes
+
+
 def test_a_time_before_the_calendar_is_a_problem_of_its_field() -> None:
     """Given the first half hour of the first year, which has no time in UTC, then the form says that it is no time."""
     scheduled = form.form_of(TYPES["service.scheduled", 1])

@@ -267,7 +267,7 @@ def choices(visit: Visit, case: Case, data: type[Data], said: Mapping[str, Any],
         codes = sorted({each.code for each in liftable(seat, case.view)})
         return [(each, visit.t.capital(visit.t.code("clock", each))) for each in codes]
 
-    return Choices(agencies, roles, events, duties)
+    return Choices(agencies, roles, events, duties, visit.profile.calendar.country or "")
 
 
 def decisions_of(visit: Visit, view: View) -> Mapping[str, str]:

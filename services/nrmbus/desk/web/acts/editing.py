@@ -28,6 +28,7 @@ from nrmbus.events.case import IncidentOpened, SignalRecorded
 from nrmbus.events.errors import Problem
 from nrmbus.events.model import Data
 from nrmbus.telemetry import log
+from nrmbus.web import names
 from nrmbus.web.frame import LANGUAGE
 from nrmbus.web.guard import Form as Sent
 from nrmbus.wire import times
@@ -266,6 +267,9 @@ def _problems_of_page(visit: Visit, act: Act, request: Mapping[str, Any]) -> lis
         if value is None and each.is_required:
             found.append(Problem(each.pointer, "missing"))
         if each.part is None and each.kind == "time" and value is not None and not str(value).endswith("Z"):
+            found.append(Problem(each.pointer, "value_error"))
+        kind, codes = each.lookup, value if isinstance(value, list) else [value]
+        if kind and value is not None and not all(names.is_known(kind, code) for code in codes):
             found.append(Problem(each.pointer, "value_error"))
     if happened is not None and happened - visit.now > times.AHEAD_AT_MOST:  # the registrar would refuse it
         found.append(Problem("/time", "time_in_future"))

@@ -12,7 +12,8 @@ from nrmbus.desk.web.called import SERVICES
 from nrmbus.events.codes import Role
 from nrmbus.events.errors import Problem
 from nrmbus.web.lists import family_of
-from nrmbus.web.words import SPOKEN, Words
+from nrmbus.web.names import Kind, named, proposed
+from nrmbus.web.words import Words
 
 Option = tuple[str, str]
 """Value and words of one choice."""
@@ -20,8 +21,8 @@ Option = tuple[str, str]
 _FEW: Final = 8
 """Most choices that are shown as radio buttons; more are a list to open."""
 _WIDTHS: Final = {"number": "govuk-input--width-5", "agency": "govuk-input--width-20", "case": "govuk-input--width-30"}
-_LANGUAGE: Final = "ISO 639-2/T"
-"""End of the label of a field that is a language."""
+_KNOWN_AS: Final[Mapping[Kind, str]] = {"language": "rus", "country": "UA", "region": "AZ-BA"}
+"""Code that a sentence takes as its example."""
 _INDICATORS: Final = ".indicators"
 """End of the name of a field with codes of indicators."""
 _DUTY: Final = f"{DATA}.rule"
@@ -49,6 +50,8 @@ class Choices:
     roles: Callable[[], list[Option]]
     events: Callable[[Field], list[Option]]
     duties: Callable[[], list[Option]]
+    country: str = ""
+    """Country of the profile, whose regions are proposed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,11 +188,9 @@ class Shown:
         params |= {"autocomplete": "off", "spellcheck": False, "classes": _WIDTHS.get(of.kind, "")}
         if of.kind == "number":
             params |= {"inputmode": "numeric"}
-        if _LANGUAGE in of.label and of.kind == "text":
-            known = f"{params['id']}-known"
-            return Block(
-                "input", {**params, "attributes": {"list": known}, "known": known, "proposed": spoken(self._t)}
-            )
+        if of.lookup and of.kind == "text":
+            known, codes = f"{params['id']}-known", proposed(self._t, of.lookup, self._choices.country)
+            return Block("input", {**params, "attributes": {"list": known}, "known": known, "proposed": codes})
         if of.kind == "long_text":
             return Block("textarea", {**params, "rows": 6})
         return Block("input", params)
@@ -346,6 +347,11 @@ def sentence(t: Words, of: Field, problem: Problem) -> str:
                 "{label}: this lies in the future. Give the day and time when it happened, or leave it empty",
                 label=label,
             )
+    return _of_form(t, of, label)
+
+
+def _of_form(t: Words, of: Field, label: str) -> str:
+    """Return how a value of the field is written, since the typed one has another form."""
     if of.kind == "day":
         return t("{label}: give a day of the calendar, such as 27 3 1996", label=label)
     if of.kind == "time":
@@ -358,6 +364,12 @@ def sentence(t: Words, of: Field, problem: Problem) -> str:
         return t(
             "{label}: name act and article in Latin letters, with a digit, such as {law}", label=label, law=t.laws[0]
         )
+    if of.lookup is not None:
+        example = named(t, of.lookup, _KNOWN_AS[of.lookup])
+        return t(
+            "{label}: this is not known. Choose a name from the list, or give a name or a code such as {example}",
+            label=label, example=example,
+        )  # fmt: skip
     return t("{label}: look at this again, it does not have the right form", label=label)
 
 
@@ -400,18 +412,13 @@ def _said(t: Words, of: Field, value: Any, names: Mapping[str, str]) -> str:
 
 
 def _known(t: Words, of: Field, value: str) -> str:
-    """Return a language, an indicator or a clock in words, with its code; any other *value* as it is."""
-    if _LANGUAGE in of.label:
-        return t.spoken(value)
+    """Return what has a name (a language, a country, a region, an indicator or a clock) in words; any other *value* as it is."""
+    if of.lookup is not None:
+        return named(t, of.lookup, value)
     if value.startswith("D-") and (clock := t.meaning("clock", value)):
         return t.capital(clock)
     indicator = t.meaning("indicator", "-".join(value.split("-")[-2:])) if value.startswith("ILO-") else ""
     return f"{indicator} ({value})" if indicator else value
-
-
-def spoken(t: Words) -> list[Option]:
-    """Return the languages that a page proposes, by name."""
-    return sorted(((code, t.spoken(code).partition(" (")[0]) for code in SPOKEN), key=lambda each: each[1])
 
 
 def _object(t: Words, of: Field, value: Mapping[str, Any], names: Mapping[str, str]) -> str:

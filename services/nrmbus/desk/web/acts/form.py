@@ -11,10 +11,12 @@ from functools import cache
 from typing import Any, Final, Literal
 from zoneinfo import ZoneInfo
 
+from nrmbus.events.codes import Citizenship, Language, Region
 from nrmbus.events.consent import ConsentObjected
 from nrmbus.events.errors import Invalid, Problem
 from nrmbus.events.model import AgencyId, AgencyOrRole, CaseRef, Data, DataClass, Event, EventId, Part
 from nrmbus.events.schemas import schema_of
+from nrmbus.web import names
 from nrmbus.web.lists import list_of
 
 Kind = Literal[
@@ -38,6 +40,7 @@ _LONG: Final = 200
 """Longest text in characters that fits one line of a page."""
 _SEPARATORS: Final = re.compile(r"[\s,;]*[,;][\s,;]*|\s+(?!\d)")
 """What stands between words; not the space before a number, as in the citation of an act."""
+_BETWEEN: Final = re.compile("[,;]")
 _WHOLE: Final = re.compile(r"-?[0-9]{1,12}")
 _SUM: Final = re.compile(r"([0-9]+)(?:[.,]([0-9]{1,2}))?")
 _CLOCK: Final = re.compile(r"([0-9]{1,2})[:.]([0-9]{2})(?::([0-9]{2}))?(?:\s*([+-][0-9]{2}:[0-9]{2}))?")
@@ -73,6 +76,8 @@ class Field:
     least: int | None = None
     most: int | None = None
     """Bounds of a number, or of the length of a list."""
+    lookup: names.Kind | None = None
+    """Kind of the codes, if people know them by name: a name is typed as well, and the event has its code."""
 
     @property
     def name(self) -> str:
@@ -192,7 +197,7 @@ def _listed(known: Json, schema: Json, definitions: Json) -> Field:
     if (found := _enum(items)) is not None:
         return Field(**known, kind="choices", codes=found, list=list_of(found))
     of: Mapping[str, Kind] = {_pattern(AgencyId): "agencies", _pattern(AgencyOrRole): "agencies_or_roles"}
-    return Field(**known, kind=of.get(items.get("pattern", ""), "words"))
+    return Field(**known, kind=of.get(items.get("pattern", ""), "words"), lookup=_lookup(items))
 
 
 def _single(schema: Json) -> Json:
@@ -209,7 +214,15 @@ def _single(schema: Json) -> Json:
     }  # fmt: skip
     kind: Kind | None = by_format.get(schema.get("format", "")) or by_pattern.get(schema.get("pattern", ""))
     longest = schema.get("maxLength")
-    return {"kind": kind or ("long_text" if (longest or 0) > _LONG else "text"), "longest": longest}
+    kind = kind or ("long_text" if (longest or 0) > _LONG else "text")
+    return {"kind": kind, "longest": longest, "lookup": _lookup(schema)}
+
+
+def _lookup(schema: Json) -> names.Kind | None:
+    of: Mapping[str, names.Kind] = {
+        _pattern(Language): "language", _pattern(Citizenship): "country", _pattern(Region): "region",
+    }  # fmt: skip
+    return of.get(schema.get("pattern", ""))
 
 
 def _enum(schema: Json) -> tuple[str, ...] | None:
@@ -263,7 +276,7 @@ def _read(of: Field, typed: Values, zone: ZoneInfo) -> Any:
         return int(text)
     if of.kind == "yes_no" and text in {"yes", "no"}:
         return text == "yes"
-    return text or None
+    return names.code_of(of.lookup, text) if of.lookup and text else text or None
 
 
 def one(typed: Values, name: str) -> str:
@@ -289,11 +302,19 @@ def rows_of(of: Field, typed: Values) -> list[int]:
 def several(of: Field, typed: Values) -> list[str] | None:
     """Return what was typed or ticked in a list; None if nothing was and nothing has to be."""
     found = [each for each in typed.get(of.name, ()) if each]
-    if of.kind == "words":
+    if of.lookup is not None:
+        found = [code for text in found for each in _BETWEEN.split(text) for code in _codes(of.lookup, each.strip())]
+    elif of.kind == "words":
         found = [each for text in found for each in _SEPARATORS.split(text) if each]
     if of.kind in {"agencies", "agencies_or_roles"}:
         found = sorted(set(found))
     return found or ([] if of.is_required and not of.least else None)
+
+
+def _codes(kind: names.Kind, typed: str) -> list[str]:
+    """Return the codes that *typed* has between two commas: a name may have spaces, and codes may have nothing but spaces between."""
+    code = names.code_of(kind, typed)
+    return [code] if names.is_known(kind, code) else [names.code_of(kind, each) for each in typed.split()]
 
 
 def _day(name: str, typed: Values, _: ZoneInfo) -> str | None:

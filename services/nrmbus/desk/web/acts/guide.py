@@ -50,6 +50,7 @@ from nrmbus.desk.web.shell import NotFound, Pages, Visit, url
 from nrmbus.events.case import IncidentOpened, SignalRecorded
 from nrmbus.events.errors import Problem
 from nrmbus.events.legal_basis import is_legal_basis
+from nrmbus.web import names
 from nrmbus.web.frame import LANGUAGE
 from nrmbus.web.guard import Form as Sent
 from nrmbus.wire.ids import new_ref
@@ -338,12 +339,10 @@ def errors_of(visit: Visit, page: str, typed: Typed) -> dict[str, str]:
     if page == PERSON and (doubt := age_doubt(t, form.one(typed, "guide.child"), form.one(typed, "guide.age_band"))):
         wrong["/guide/age_band"] = doubt
     language, needs = language_of(typed), form.one(typed, "guide.interpreter") == "yes"
-    if (
-        page == PERSON
-        and (language or needs)
-        and not (language.isascii() and language.isalpha() and len(language) == 3)
-    ):
-        wrong["/guide/language"] = t("Give the language in three letters, such as rus.")
+    if page == PERSON and (language or needs) and not names.is_known("language", language):
+        asked = next(each for each in QUESTIONS[PERSON] if each.name == "guide.language")
+        problem = Problem(asked.pointer, "value_error" if language else "missing")
+        wrong[asked.pointer] = fields.sentence(t, asked, problem)
     if page == CONSENT and not wrong and not recipients_of(visit, typed):
         wrong["/guide/sharing"] = t(
             "Nobody is left whom you may tell. Choose another agency, or save the draft and come back."

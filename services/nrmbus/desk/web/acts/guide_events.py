@@ -15,6 +15,7 @@ from nrmbus.desk.web.shell import Visit
 from nrmbus.desk.web.work.kinds import LODGING
 from nrmbus.events.case import SignalRecorded
 from nrmbus.events.model import Data
+from nrmbus.web import names
 from nrmbus.wire.ids import new_event_id, new_ref
 
 _GUARDIANS: Final = "GUARDIANS"
@@ -94,8 +95,8 @@ def _basis(visit: Visit, typed: Typed) -> str:
 
 
 def language_of(typed: Typed) -> str:
-    """Return the language that the person speaks, as the bus writes it: a telephone begins each word with a capital."""
-    return form.one(typed, "guide.language").lower()
+    """Return the code of the language that the person speaks, which may be typed by its name; what is typed if it is none."""
+    return names.code_of("language", form.one(typed, "guide.language"))
 
 
 def _letter(visit: Visit, typed: Typed) -> Any:

@@ -78,7 +78,7 @@ QUESTIONS: Final[Mapping[str, tuple[Field, ...]]] = {
         ),
         _code("age_band", "Age band", "AgeBand", _codes(AgeBand), is_required=False),
         _code("sex", "Sex", "Sex", _codes(Sex), is_required=False),
-        _ask("language", "Language spoken, ISO 639-2/T", "text", is_required=False),
+        _ask("language", "Language spoken, ISO 639-2/T", "text", is_required=False, lookup="language"),
         _ask("interpreter", "Does the person need an interpreter?", "yes_no", is_required=False),
         _ask("abroad", "Was the person found outside the country?", "yes_no"),
     ),
