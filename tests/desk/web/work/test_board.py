@@ -8,9 +8,11 @@ import pytest
 from agencies import CASE
 from desk.given import REF, desk_of
 from desk.web.browsing import browsing, member
-from desk.web.work.test_pages import OTHER, a_referral_comes
+from desk.web.work.given import a_referral_comes
 from nrmbus.desk.web.work import pages
 from nrmbus.desk.web.work.queues import files
+
+OTHER = "12" * 16
 
 
 async def test_services_stand_in_a_table_by_case(tmp_path: Path) -> None:
