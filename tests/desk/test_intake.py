@@ -178,6 +178,7 @@ STRANGE = {
     "a key as a text": "UPDATE about SET public = 'x'",
     "the desk's last look": "UPDATE about SET seen = 7.5",
     "the last use": "UPDATE clock SET at = 'never'",
+    "a last use that is not UTF-8": "UPDATE clock SET at = CAST(x'ff' AS TEXT)",
     "an id": "UPDATE messages SET id = x'00ff' WHERE id LIKE '%b'",
     "a long id": "UPDATE messages SET id = printf('%070000d', 1) WHERE id LIKE '%b'",
     "a letter": "UPDATE messages SET letter = 'text', kid = 'x' WHERE id LIKE '%b'",
@@ -188,6 +189,7 @@ STRANGE = {
     "a reference": "UPDATE threads SET ref = x'00ff' WHERE number = 2",
     "a holder's key": "UPDATE threads SET public = x'00' WHERE number = 2",
     "the last visit": "UPDATE threads SET touched = 'never' WHERE number = 2",
+    "a visit that is not UTF-8": "UPDATE threads SET touched = CAST(x'ff' AS TEXT) WHERE number = 2",
     "a visit at the end of time": "UPDATE threads SET touched = '9999-12-31T23:59:00Z' WHERE number = 2",
     "the days": "UPDATE threads SET keep_days = 99999999999 WHERE number = 2",
     "no days": "UPDATE threads SET keep_days = 'x' WHERE number = 2",
@@ -206,6 +208,7 @@ async def test_a_strange_value_in_the_file_keeps_no_key_and_no_other_message(bus
     for person, id in ((holder(), ID), (holder(2), BEYOND)):
         store.take(person, id, partial(HOTLINE.seal, WRITTEN, id=id, ref=person.ref), now=wall_time())
     with edited(bus.home) as file:
+        file.execute("UPDATE clock SET at = '2020-01-01T00:00:00Z'")  # so that the visits are read, too
         file.execute(STRANGE[what])
 
     await bus.round(91)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 
 from intake.given import CANARY, HOTLINE, ID, KEY, NOW, WRITTEN, days_pass, holder, on_disk, opened, take
 from nrmbus.intake.messages import MOST_CHARACTERS, Written
-from nrmbus.intake.store import MOST_MESSAGES, IntakeStore, NoKey, StoreFull, TooMany
+from nrmbus.intake.store import FILE, FOLDER, MOST_MESSAGES, IntakeStore, NoKey, StoreFull, TooMany
 from nrmbus.wire.errors import LetterClosed
 from nrmbus.wire.ids import new_event_id
 from nrmbus.wire.keys.keys import SealingKey
@@ -225,6 +226,25 @@ def test_a_glance_tells_what_waits_and_holds_nobody_up(tmp_path: Path) -> None:
     for each in tmp_path.glob("public/*-wal"):
         each.unlink()
     assert (IntakeStore.waiting(tmp_path), IntakeStore.unread(tmp_path)) == ((0, False), None)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    ["UPDATE threads SET touched = CAST(x'ff' AS TEXT)", "UPDATE clock SET at = CAST(x'ff' AS TEXT)",
+     "UPDATE messages SET id = CAST(x'ff' AS TEXT)"],
+    ids=["a visit", "the last use", "an id"],
+)  # fmt: skip
+def test_a_text_that_is_not_utf_8_keeps_nobody_else_from_writing(tmp_path: Path, damage: str) -> None:
+    """Given a byte of one row that a damaged disk changed, when another person writes, then her message is stored, and the hotline is notified of it."""
+    store = opened(tmp_path)
+    take(store, holder(1), ID[:-1] + "1")
+    with closing(sqlite3.connect(tmp_path / FOLDER / FILE)) as file, file:
+        file.execute(damage)
+
+    store.take(holder(2), ID, lambda _: b"sealed", now=NOW + timedelta(days=2))
+
+    assert ID in (IntakeStore.unread(tmp_path) or [])
+    store.close()
 
 
 def test_somebody_who_comes_back_keeps_the_messages(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal, Self
 
@@ -167,14 +168,14 @@ class IntakeStore:
         path = make_private(home / FOLDER) / FILE
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, PRIVATE_FILE))
         self._lock = threading.Lock()
-        self._db = sqlite3.connect(path, timeout=_WAIT, isolation_level=None, check_same_thread=False)
+        self._db = _connected(path, timeout=_WAIT, isolation_level=None, check_same_thread=False)
         for pragma in ("journal_mode = WAL", "synchronous = FULL", "secure_delete = ON", "foreign_keys = ON"):
             self._db.execute(f"PRAGMA {pragma}")
         self._db.executescript(f"BEGIN IMMEDIATE; {_TABLES} COMMIT;")
         # only now: a full file of an earlier release has no room for a table that it lacks
         self._db.execute(f"PRAGMA max_page_count = {most_bytes // _PAGE}")
         self._turn = threading.Lock()
-        self._reader = sqlite3.connect(path, timeout=_WAIT, isolation_level=None, check_same_thread=False)
+        self._reader = _connected(path, timeout=_WAIT, isolation_level=None, check_same_thread=False)
         self._reader.execute("PRAGMA query_only = ON")
         with self._writing() as tx:
             if tx.execute("SELECT 1 FROM about").fetchone() is None:
@@ -386,15 +387,13 @@ class IntakeStore:
     def behind(self, kid: str) -> Iterator[tuple[str, str, bytes]]:
         """Yield id, reference and letter of each message that is sealed to another key than *kid*.
 
-        They are read as bytes: a value of another type, or a text that is none, is no letter then, and ends nothing.
+        They are cast: a value of another type is no letter then, and ends nothing.
         """
-        rows = self._all(
-            "SELECT CAST(m.id AS BLOB), CAST(t.ref AS BLOB), CAST(m.letter AS BLOB) FROM messages m"
+        yield from self._all(
+            "SELECT CAST(m.id AS TEXT), CAST(t.ref AS TEXT), CAST(m.letter AS BLOB) FROM messages m"
             " JOIN threads t ON t.number = m.thread WHERE m.kid <> ?",
             kid,
         )
-        for id, ref, letter in rows:
-            yield id.decode(errors="replace"), ref.decode(errors="replace"), letter
 
     def replace(self, id: str, letter: bytes, kid: str) -> None:
         """Put the same message, wrapped for the key *kid*, in the place of the earlier one, which is overwritten."""
@@ -439,13 +438,23 @@ class IntakeStore:
                 self._db.execute(f"PRAGMA busy_timeout = {round(_WAIT * 1000)}")
 
 
+def _connected(path: Path | str, **how: Any) -> sqlite3.Connection:
+    """Return a connection to the file at *path*, which reads a text that is not UTF-8 as one that no release writes.
+
+    With Python's default such a text raises an error that ends the reading of all other rows, and that shows the value.
+    """
+    db: sqlite3.Connection = sqlite3.connect(path, **how)
+    db.text_factory = partial(str, encoding="utf-8", errors="replace")
+    return db
+
+
 def _glance(home: Path, statement: str) -> list[Any] | None:
     """Return the rows of *statement*, no rows if there is no file; None if it cannot be read at once."""
     path = home / FOLDER / FILE
     if not path.exists():
         return []
     try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=_GLANCE)) as db:
+        with closing(_connected(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=_GLANCE)) as db:
             return db.execute(statement).fetchall()
     except sqlite3.Error:
         return None
