@@ -250,16 +250,16 @@ async def test_a_changed_audience_is_sealed_again_by_itself_before_anything_else
 
 
 @pytest.mark.parametrize(
-    ("story", "named"),
-    [(("special-unit",), [["special-unit"]]), ((), [])],
-    ids=["a reader that this desk did not expect", "no other reader"],
+    ("notes", "story", "named"),
+    [(CANARY, ("special-unit",), [["special-unit"]]), (CANARY, (), []), (None, ("special-unit",), [])],
+    ids=["a reader that this desk did not expect", "no other reader", "a reader of an empty part"],
 )
 async def test_p2_a_person_looks_at_readers_that_the_registrar_adds(
-    story: tuple[str, ...], named: list[list[str]], tmp_path: Path
+    notes: str | None, story: tuple[str, ...], named: list[list[str]], tmp_path: Path
 ) -> None:
-    """The desk seals to an agency that may read by the Rules, and a task names those of which its own view knew nothing."""
+    """The desk seals to an agency that may read by the Rules, and a task names those of which its own view knew nothing; a reader of an empty part is no task."""
     async with desk_of("ngo-a", tmp_path) as given:
-        await given.ask(**signal_())
+        await given.ask(**signal_(sealed={"age_band": "25-34"} | ({"notes": notes} if notes else {})))
         (sent,) = await given.out()
         seal_to = {"coded": ("special-unit", "statistics"), "story": story}
         await given.hear(given.registrar.refuse(sent, "audience_changed", rule="W9", seal_to=seal_to))

@@ -240,7 +240,9 @@ def _seal(seat: Seat, cases: Cases, tx: Connection, row: Row[Any]) -> Sealed | R
     if left_out:
         _look_at_readers(seat, tx, row, NOT_SEALED, left_out, "key_not_current", _NOT_SEALED)
     of_both = [
-        (letters.readers_of(seat, part, opens), letters.readers_of(seat, part, audience.opens)) for part in opens
+        (letters.readers_of(seat, part, opens), letters.readers_of(seat, part, audience.opens))
+        for part in opens
+        if parts.get(part)  # the registrar sees no letter, so it names the readers of an empty part, too
     ]
     if more := {each for sealed, expected in of_both for each in sealed if each not in expected}:
         _look_at_readers(seat, tx, row, SEALED_TO_MORE, more, RESEALED, _SEALED_TO_MORE)
