@@ -63,6 +63,10 @@ class Desk:
         """Held while a case is let through, so that each record is handled only once."""
         self.attempts: dict[tuple[int, int], int] = {}
         """(partition, offset) -> number of failed tries."""
+        self.tried: dict[int, int] = {}
+        """Partition whose inbox has stopped -> number of the ledger's commits at the last try."""
+        self.failing: set[int] = set()
+        """Partitions whose record fails at every try while the ledger takes other writes: the record needs a repair."""
         self.reported: set[tuple[tuple[int, int], str]] = set()
         """(partition, offset) and code of each stop of the inbox whose task is in the ledger."""
         self.set_aside = 0

@@ -5,14 +5,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection
+from sqlalchemy.exc import OperationalError
 
 from agencies import CASE
 from desk.access.test_opening import OTHER, consented, supplied, withdrawn
-from desk.given import CANARY, TOKEN, Given, desk_of
+from desk.given import CANARY, TOKEN, FakeRegistrar, Given, desk_of
 from generations import before_type
 from nrmbus.client import AsyncDesk, CursorFile, Received
 from nrmbus.desk.access import opening
+from nrmbus.desk.desk import Desk
+from nrmbus.desk.inbox import settle, store
 from nrmbus.desk.inbox.release import release_by_itself
+from nrmbus.desk.inbox.verify import Verified
 from nrmbus.desk.state import parking
 from nrmbus.events.referral import ReferralInfoSupplied
 from patience import PATIENCE
@@ -161,6 +166,48 @@ async def test_a_partition_that_has_stopped_holds_up_no_other(tmp_path: Path) ->
     assert passing[1]["code"] == "inbox_unread"
     assert told(page) == [(1, None)]
     assert page["events"][0]["parked"] is True
+
+
+async def test_a_record_that_fails_alone_at_every_try_holds_up_no_other_case(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a record behind the letter that the ledger refuses, then its row comes as parked once the ledger takes other writes; a full disk is waited for.
+
+    After the repair the desk hands the row out with its letter.
+    """
+    monkeypatch.setattr(settle, "FIRST_WAIT", 0.0)
+    store_record = store.store
+
+    def refuses_partition_1(desk: Desk, tx: Connection, record: Verified) -> store.Stored:
+        if record.where[0] == 1:
+            raise OperationalError("INSERT", {}, Exception("disk I/O error"))
+        return store_record(desk, tx, record)
+
+    async with desk_of("vac", tmp_path) as given:
+        sick = FakeRegistrar(given.town, partition=1)
+        given.desk.end_of = lambda partition: 4
+        await given.hear(supplied(sick))
+        given.desk.end_of = lambda partition: None
+        refused = consented(sick)
+        with monkeypatch.context() as broken:
+            broken.setattr(store, "store", refuses_partition_1)
+            for _ in range(settle.TRIES + 1):
+                with pytest.raises(OperationalError):
+                    await given.hear(refused)
+            full = await ask(given)
+            await given.hear(supplied(given.registrar, case=OTHER))
+            early = await ask(given)
+            with pytest.raises(OperationalError):
+                await given.hear(refused)
+            _, page = await ask(given)
+        await given.hear(refused)
+        await release_by_itself(given.desk, given.inbox)
+        _, again = await ask(given, limit=1)
+
+    assert [answer["code"] for _, answer in (full, early)] == ["inbox_unread", "inbox_unread"]
+    assert told(page) == [(1, None), (2, LETTER)]
+    assert page["events"][0]["parked"] is True
+    assert told(again) == [(1, LETTER)]
 
 
 async def test_an_event_without_a_letter_for_this_agency_waits_for_nothing(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ READ_ON_SECONDS: Final = 2.0
 _WITHDRAWING: Final = ("consent.refused", "consent.withdrawn", "access.revoked")
 
 _PASSING: Final = "not_available"
-"""Trouble of an inbox that ends without a person."""
+"""Trouble of an inbox that ends without a person, except in a partition that is in `Desk.failing`."""
 
 _EVENTS, _OUTBOX, _PARKED = tables.events.c, tables.outbox.c, tables.parked.c
 _PLAIN: Final = tuple(each for each in _EVENTS if each.name != "letter")
@@ -253,7 +253,9 @@ def opens_soon(desk: Desk, tx: Connection, row: Row[Any]) -> bool:
     is_closed = row.letter is not None and row.parts == "[]" and row.shut is None
     if row.error is None or not is_closed or row.type == DocumentChunkSent.type:
         return False
-    if desk.seat.troubles.get(row.partition, _PASSING) != _PASSING or not letters.copy_of(desk.seat, signed_of(row))[1]:
+    if desk.seat.troubles.get(row.partition, _PASSING) != _PASSING or row.partition in desk.failing:
+        return False
+    if not letters.copy_of(desk.seat, signed_of(row))[1]:
         return False
     return parking.goes_on_soon(tx, row.subject, row.position, desk.seat.rules)
 

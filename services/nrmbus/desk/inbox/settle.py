@@ -33,6 +33,8 @@ def remember(desk: Desk, record: Verified, hearing: Hearing) -> None:
     desk.progress = time.monotonic()
     if record.released is None:  # which says nothing of what comes in
         desk.seat.troubles.pop(record.where[0], None)
+        desk.tried.pop(record.where[0], None)
+        desk.failing.discard(record.where[0])
     desk.attempts.pop(record.where, None)
     if hearing.outcome == "set_aside":
         desk.set_aside += 1
@@ -97,7 +99,12 @@ async def keep_parked(desk: Desk, record: Verified | None, error: Exception, *, 
 async def stop_inbox(desk: Desk, where: tuple[int, int], error: Exception) -> None:
     """Show in the desk's health why its inbox stops at *where*; open a task where only a person can help."""
     trouble = error if isinstance(error, DeskError) else DeskError("not_available")
-    desk.seat.troubles[where[0]] = trouble.code
+    partition, count = where[0], desk.seat.ledger.count
+    desk.seat.troubles[partition] = trouble.code
+    # With a full disk or a ledger that is away nothing else is committed between two tries either.
+    if desk.attempts.get(where, 0) >= TRIES and desk.tried.get(partition, count) != count:
+        desk.failing.add(partition)
+    desk.tried[partition] = count
     if trouble.code == "not_available" or (where, trouble.code) in desk.reported:
         return
     at = f"{where[0]}/{where[1]}"
