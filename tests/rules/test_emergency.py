@@ -7,6 +7,7 @@ import pytest
 from agencies import AGENCIES, POLICY
 from nrmbus.events.model import Part
 from nrmbus.rules import Agency, Refusal, Rules, load_profile
+from nrmbus.rules.emergency import refused_by_person
 from rules.given import Bench
 from rules.judge.refused_emergency import ASKED, TWO, UNIT, g_71, g_72, more
 from rules.stories import LEGAL, begun, child_planned, child_signalled, planned, presumed
@@ -116,6 +117,29 @@ def test_a_refusal_meanwhile_ends_it_too() -> None:
     b = asked()
     b.say("vac", "consent.refused", receivers=["shelter"], purposes=["tracing"])
     assert b.through("d8 13:00") == []
+
+
+def test_a_holder_that_knows_of_a_refusal_alone_may_answer() -> None:
+    """Given a centre that recorded a refusal of an NGO before it held the case, when the NGO asks after a consent, then the answer is due.
+
+    The consent reached the NGO and the holder of that day, so the centre believes in the refusal for ever.
+    """
+    b = presumed(Bench()).at("d8 9:00")
+    b.say("vac", "needs.assessed", to=["shelter"], letter=True)
+    b.say("vac", "consent.refused", receivers=["ngo-l"], purposes=["tracing"])
+    purposes = ["tracing", "information_sharing"]
+    assert "vac" not in b.say("ngo-a", "consent.given", receivers=["ngo-l"], purposes=purposes).audience.recipients
+    b.say("vac", "plan.adopted", to=["ngo-l", "shelter"])
+    request = b.say("ngo-l", ASKED, reason="imminent_danger", **TWO).event
+    b.say_due("access.reseal_due")
+    known = b.rules.start(b.subject)
+    for fact in b.facts:
+        if "vac" in (fact.event.source, *fact.recipients):
+            known = b.rules.evolve(known, fact)
+
+    assert refused_by_person(known, "ngo-l", b.now.date())
+    assert b.rules.may_be_due(known, known.emergencies[request.referral or ""], request, b.now, spent=0)
+    assert b.ask("vac", "access.resealed", ref="E-1") is None
 
 
 class TestAnAskerWhosePartHasEnded:

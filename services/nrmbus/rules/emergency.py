@@ -16,10 +16,11 @@ from nrmbus.rules.view import View
 ASKED = "access.break_glass"
 OBJECTED = "access.break_glass_objected"
 RESEALED = "access.resealed"
-OF_THE_REQUEST = frozenset({"G-01", "G-20", "G-71", "G-72"})
-"""Rules that a holder can hold against a request itself: role, two members of staff, the person's word, and the known requests of the month.
+OF_THE_REQUEST = frozenset({"G-01", "G-20", "G-72"})
+"""Rules that a holder can hold against a request itself: role, two members of staff, and the known requests of the month.
 
-The others ask for the whole history: whether the asker has a part in the case, and who else could be told.
+The others ask for the whole history: whether the asker has a part in the case, who else could be told, and the person's
+word, since a consent after a refusal that the holder knows may have reached others alone.
 """
 
 

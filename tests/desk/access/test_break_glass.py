@@ -233,17 +233,6 @@ class TestARegistrarAndATimekeeperThatLie:
 
             assert await is_answered(given) is answered
 
-    async def test_p2_an_agency_that_the_person_refused_is_sealed_nothing(self, tmp_path: Path) -> None:
-        """The desk heard the refusal, which counts for whatever purpose."""
-        refused = {"receivers": ["special-unit"], "purposes": ["tracing"], "given_by": "individual"}
-        async with holder(tmp_path) as given:
-            said = given.registrar.event("ngo-a", "consent.refused", refused)
-            await given.hear(given.registrar.register(said, to="vac"))
-            await given.hear(broken(given.registrar, "vac"))
-            await given.hear(due(given, "vac"))
-
-            assert not await is_answered(given)
-
     @pytest.mark.parametrize("days", [0, 31], ids=["of this month", "of another month"])
     async def test_p2_a_fourth_request_of_a_month_is_sealed_nothing(self, days: int, tmp_path: Path) -> None:
         """The desk heard of three requests of this agency in other cases."""
@@ -255,6 +244,22 @@ class TestARegistrarAndATimekeeperThatLie:
             await given.hear(due(given, "vac"))
 
             assert await is_answered(given) is bool(days)
+
+
+async def test_a_refusal_that_a_consent_unknown_to_the_desk_lifted_delays_no_rescue(tmp_path: Path) -> None:
+    """Given a holder that recorded a refusal of the unit, and a later consent that reached others alone, when the unit is in an emergency, then it is answered.
+
+    The registrar knows both, and refuses the request and the answer while the refusal stands.
+    """
+    refused = {"receivers": ["special-unit"], "purposes": ["tracing"], "given_by": "individual"}
+    async with holder(tmp_path) as given:
+        await given.settle()
+        await given.registered(type="consent.refused", data=refused)
+        assert "consent.refused" in [row.type for row in await given.rows("events")]
+        await given.hear(broken(given.registrar, "vac", "imminent_danger"))
+        await given.hear(due(given, "vac", after=timedelta()))
+
+        assert await is_answered(given)
 
 
 class TestBeforeTheInboxIsRead:
