@@ -142,7 +142,7 @@ async def test_a_desk_that_was_off_for_a_day_opens_and_seals_nothing(
 
         assert len(await sealed_anew(given)) == answered
         assert (("desk", "emergency") in await readings(given)) is answered
-        assert await tasks(given) == (["resealed"] if answered else ["duty_officer"])
+        assert await tasks(given) == (["resealed"] if answered else ["call_asker"])
 
 
 async def test_what_she_has_taken_back_stays_closed_in_an_emergency(tmp_path: Path) -> None:
@@ -170,14 +170,14 @@ async def holder(home: Path) -> AsyncIterator[Given]:
 
 async def tasks(given: Given) -> list[str]:
     """Return the kinds of the tasks that the emergency gave."""
-    return [row.kind for row in await given.rows("tasks") if row.kind in ("resealed", "duty_officer")]
+    return [row.kind for row in await given.rows("tasks") if row.kind in ("resealed", "call_asker")]
 
 
 async def is_answered(given: Given) -> bool:
     """Return whether the desk sealed again; if not, it opened nothing either. Either way a person has a task."""
     found = bool(await sealed_anew(given))
     assert (("desk", "emergency") in await readings(given)) is found
-    assert await tasks(given) == (["resealed"] if found else ["duty_officer"])
+    assert await tasks(given) == (["resealed"] if found else ["call_asker"])
     return found
 
 

@@ -37,12 +37,13 @@ PURPOSE: Final = "emergency"
 """Purpose of the desk's openings here."""
 
 TOO_LATE: Final = (
-    "An agency broke the glass, and this desk heard of it too late to answer: see whether it still has to be told."
+    "An agency broke the glass, and this desk heard of it too late to answer, so nothing was handed over:"
+    " call that agency, and see whether it still has to be told."
 )
 
 NOT_BY_THE_RULES: Final = (
-    "An agency broke the glass, and by this desk's own records the Rules do not let it be answered automatically:"
-    " call that agency, and see what it may be told."
+    "An agency broke the glass, and by this desk's own records the Rules do not let it be answered automatically,"
+    " so nothing was handed over: call that agency, and see what it may be told."
 )
 
 _EVENTS = tables.events.c
@@ -112,7 +113,7 @@ async def by_itself(desk: Desk, event: Event | None, registered: datetime) -> Re
         elif not _is_by_the_rules(seat, tx, view, asked, registered):
             why = NOT_BY_THE_RULES
         if why is not None:
-            return Result((), (Task("duty_officer", why, event.subject, event.id, event.referral),))
+            return Result((), (Task("call_asker", why, event.subject, event.id, event.referral),))
         rows = tx.execute(with_letters(seat.me, event.subject)).all()
     return answer(seat.me, event, parts, [await opened(desk, row, parts, PURPOSE) for row in rows], registered)
 

@@ -4,7 +4,7 @@ A queue picks among the items (`queues`). Everything here rests on what this age
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from nrmbus.desk.state.open_duties import held_until, met_unseen
@@ -14,6 +14,7 @@ from nrmbus.desk.web.work.kinds import (
     ACTS,
     ANSWERS,
     BETTER,
+    CALL_ASKER,
     FIRST_STEPS,
     KNOWN_OTHERWISE,
     LODGING,
@@ -36,7 +37,7 @@ from nrmbus.desk.web.work.kinds import (
     first_step,
 )
 from nrmbus.rules.clocks import Clock
-from nrmbus.rules.records import Party, Payment, Referral
+from nrmbus.rules.records import Emergency, Party, Payment, Referral
 
 _ANSWERS_KEPT: Final = 5
 
@@ -467,9 +468,8 @@ class _Case:
         for ref, each in self.view.emergencies.items():
             said = {"ref": ref, "since": each.mark.registered}
             if each.holder == self.me and each.state == "asked" and not each.at_once:
-                due = each.mark.registered + timedelta(minutes=self.object_minutes)
                 yield self.item(
-                    "ours", "emergency", "access.break_glass", agencies=(each.mark.source,), due=due, state="to_do",
+                    "ours", "emergency", "access.break_glass", agencies=(each.mark.source,), due=self._answer_due(each), state="to_do",
                     act="access.break_glass_objected", urgency="emergency", **said,
                 )  # fmt: skip
             elif each.mark.source == self.me and each.open:
@@ -477,6 +477,9 @@ class _Case:
                 yield self.item(
                     "theirs", "emergency", "access.break_glass", agencies=agencies, state="no_answer", **said
                 )
+
+    def _answer_due(self, asked: Emergency) -> datetime:
+        return asked.mark.registered + timedelta(minutes=0 if asked.at_once else self.object_minutes)
 
     # -- the rest ----------------------------------------------------------------------------------------------------
 
@@ -487,6 +490,13 @@ class _Case:
             if task.kind in FIRST_STEPS and (not first_step(self.view) or self._owes_a_referral()):
                 continue
             if self._is_overtaken(task):
+                continue
+            asked = self.view.emergencies.get(task.ref or "")
+            if task.kind == CALL_ASKER and asked is not None:  # the task's event is the timekeeper's
+                yield self.item(
+                    "ours", "task", "access.break_glass", ref=task.ref, code=task.kind, since=task.opened, task=task.id,
+                    agencies=(asked.mark.source,), due=self._answer_due(asked), state="to_do", urgency="emergency",
+                )  # fmt: skip
                 continue
             said = {"alternatives": task.alternatives} if task.alternatives else NOTHING
             yield self.item(

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from nrmbus.desk.procedure.roles import ROOMS
 from nrmbus.desk.web.work.item import Item, Side
+from nrmbus.desk.web.work.kinds import CALL_ASKER
 from nrmbus.packed import packed
 from nrmbus.rules.profile import DECIDERS
 from nrmbus.web.folding import folded
@@ -172,10 +173,12 @@ def picked(queue: Queue, items: Iterable[Item], now: datetime) -> list[Item]:
 
 
 def ordered(items: list[Item], order: Order, labels: Mapping[str, str]) -> list[Item]:
-    """Return *items* in *order*: overdue first, oldest first, newest first, by label, or children first."""
+    """Return *items* in *order*: overdue first (before that, emergencies without an answer), oldest first, newest first, by label, or children first."""
 
     def key(item: Item) -> Any:
         due, since = item.due or (_FIRST if item.breached else LATEST), item.since or _FIRST
+        if item.code == CALL_ASKER:  # somebody may be in danger now, and other rows are overdue by days
+            due = _FIRST
         if order == "since":
             return (since, item.case)
         if order == "newest":
