@@ -14,7 +14,7 @@ from nrmbus.desk.outbox import documents, queue, refusals
 from nrmbus.desk.state.cases import signed_of
 from nrmbus.desk.state.context import Seat
 from nrmbus.desk.store import tables
-from nrmbus.desk.store.ledger import open_task
+from nrmbus.desk.store.ledger import finish_task, finish_task_of, open_task
 from nrmbus.events.model import Event
 from nrmbus.wire.errors import WireError
 from nrmbus.wire.registration import Answer, Registration
@@ -41,6 +41,25 @@ _SENT_AFTER_ALL: Final = (
     )
     .values(done=bindparam("at"))
 )  # fmt: skip
+
+
+COPY_REFUSED: Final = "copy_refused"
+"""Kind of the task about added readers of a letter whose copy was refused: no honest registrar sent them that copy."""
+
+_COPY_REFUSED: Final = (
+    "The registrar had a copy of the letter sealed to these agencies as further readers, and refused that copy, so it was"
+    " delivered to nobody: tell your administrator if this happens often."
+)
+
+_OF_READERS: Final = (
+    select(tables.tasks)
+    .join(tables.outbox, (_ROW.subject == tables.tasks.c.subject) & (_ROW.id == tables.tasks.c.event))
+    .where(
+        _ROW.subject == bindparam("subject"), _ROW.turn == bindparam("turn"),
+        tables.tasks.c.kind.in_(literal_column(f"'{each}'") for each in (queue.SEALED_TO_MORE, COPY_REFUSED)),
+    )
+)  # fmt: skip
+"""Tasks about added readers of any copy of one letter: its copies have one turn."""
 
 
 _OF_THE_DIRECTORY: Final = frozenset({"agency_suspended", "signature_invalid"})
@@ -89,6 +108,8 @@ def registered(seat: Seat, tx: Connection, registration: Registration) -> tuple[
     if is_late and not documents.is_cut_short(seat, tx, row):
         tx.execute(_SENT_AFTER_ALL, {"of_case": row.subject, "of_event": row.id, "at": seat.stamp()})
     _close(tx, row.seq, seat.stamp(), draft=None, **_answered(registration))
+    if row.resealed:
+        _forget_refused_copies(seat, tx, row)
     return tuple(json.loads(row.recipients)) if row.recipients else ()
 
 
@@ -102,6 +123,8 @@ def refused(seat: Seat, tx: Connection, registration: Registration) -> Event | N
     row = row_of(tx, registration.subject, registration.id)
     if row is None:
         return None
+    if row.resealed:
+        _look_at_refused_copy(seat, tx, row)
     if row.state == "closed":
         if row.receipt is None:  # a passing answer to another copy of the bytes came first: the numbered verdict counts
             _close(tx, row.seq, seat.stamp(), **_answered(registration))
@@ -118,6 +141,36 @@ def refused(seat: Seat, tx: Connection, registration: Registration) -> Event | N
     if row.origin == "receipt":
         _task(seat, tx, row, "refused", registration.code, registration.rule)
     return _event_of(seat, row) if row.origin == "procedure" else None
+
+
+def _look_at_refused_copy(seat: Seat, tx: Connection, row: Row[Any]) -> None:
+    """Open the task `COPY_REFUSED` in place of the one that more agencies can read the letter of *row*, once for each reader of a letter.
+
+    A task remains, since a rogue registrar that has the copy could give it to them.
+    """
+    named, about = set[str](), dict[str, Any]()
+    for task in tx.execute(_OF_READERS, {"subject": row.subject, "turn": row.turn}):
+        if task.kind == COPY_REFUSED:
+            named |= set(json.loads(task.about)["agencies"])
+        elif task.event == row.id and task.done is None:
+            about = json.loads(task.about)
+    if not about:
+        return
+    finish_task_of(tx, row.id, queue.SEALED_TO_MORE, seat.stamp())
+    if agencies := [each for each in about["agencies"] if each not in named]:
+        about |= {"agencies": agencies, "sentence": _COPY_REFUSED}
+        open_task(
+            tx, opened=seat.stamp(), subject=row.subject, event_id=row.id, kind=COPY_REFUSED, about=json.dumps(about)
+        )
+
+
+def _forget_refused_copies(seat: Seat, tx: Connection, row: Row[Any]) -> None:
+    """End the tasks `COPY_REFUSED` about agencies that can all read the registered copy *row*: a task says so of that copy."""
+    tasks = tx.execute(_OF_READERS, {"subject": row.subject, "turn": row.turn}).all()
+    readers = {each for task in tasks if task.event == row.id for each in json.loads(task.about)["agencies"]}
+    for task in tasks:
+        if task.kind == COPY_REFUSED and readers.issuperset(json.loads(task.about)["agencies"]):
+            finish_task(tx, task.id, seat.stamp())
 
 
 def repeated(seat: Seat, tx: Connection, registration: Registration) -> None:
