@@ -69,6 +69,8 @@ def _started(context: EventContext, running: tuple[Running, ...], mark: Mark) ->
     for code, rule, start in context.tables.starts[context.event.type]:
         if not holds(start.when, context):
             continue
+        if rule.answerable == "receivers_knowing" and not _in_turn(context, mark):
+            continue  # its receiver did not know the case when it was registered (reading 169)
         if rule.scope == "case":
             running = tuple(clock for clock in running if clock.code != code)
         first = mark.time if start.at == "T" else mark.registered
@@ -76,6 +78,12 @@ def _started(context: EventContext, running: tuple[Running, ...], mark: Mark) ->
             _start(context, code, rule, mark, first, agency) for agency in ANSWERABLE[rule.answerable](context)
         )
     return running
+
+
+def _in_turn(context: EventContext, mark: Mark) -> bool:
+    """Return whether the event reached the reader in its turn, and not later, just before another event."""
+    newest = context.view.newest
+    return newest is not None and newest < mark.number
 
 
 def _start(context: EventContext, code: str, rule: ClockRule, mark: Mark, first: datetime, agency: str) -> Running:

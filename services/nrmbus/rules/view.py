@@ -52,6 +52,8 @@ class View:
     """Registration of the event by which the case came under it."""
     status: Status | None = None
     exists: bool = False
+    newest: int | None = field(default=None, compare=False)
+    """Number of the latest event; None while the reader has only events that come before its first (`nrmbus.rules.earlier`)."""
     classes: frozenset[str] = frozenset()
     """Retention classes of the events in the case; reading the case counts as well."""
     incident: bool = False

@@ -13,7 +13,7 @@ from nrmbus.rules.changes import Changes, Folder, parts_with
 from nrmbus.rules.conditions import holds
 from nrmbus.rules.duties import ERASED, as_of, resumed, settled
 from nrmbus.rules.earlier import EMBASSY_BARRED, earlier, missing
-from nrmbus.rules.event_context import AGE_ASSESSED, REFERRED, EventContext
+from nrmbus.rules.event_context import AGE_ASSESSED, CHILD_FLAGGED, REFERRED, EventContext
 from nrmbus.rules.evolve.bulletin import announced
 from nrmbus.rules.evolve.case import CASE
 from nrmbus.rules.evolve.consent import CONSENT
@@ -64,6 +64,8 @@ TELLING = DECIDED_ANEW | {"justice.verdict_recorded"}
 """Types that reach an assistance centre or the fund by consent alone, and so make it a part of the case."""
 READING = frozenset({"access.granted"})
 """Types that record a reading: the case stays as it is, and a reading does not create a case."""
+FIRST_OF_ALL = frozenset({AGE_ASSESSED, CHILD_FLAGGED, "consent.withdrawn"})
+"""Types that a newcomer may hear before a withdrawal that comes first, by the order of `nrmbus.rules.earlier`."""
 REOPENED = "case.reopened"
 MISSED_AT_MOST = 16
 """Missed events that are kept for an agency: those of 64 agencies fit into one audience."""
@@ -89,6 +91,7 @@ def evolve_view(context: EventContext, fact: Fact) -> View:
     elif event.type == REOPENED:
         running += resumed(context, mark)
     changes: Changes = {"status": status, "running": running, "exists": True, "classes": _classes(context)}
+    changes["newest"] = _newest(context, mark)
     folder = FOLDERS.get(event.type)
     if folder is not None:
         changes |= folder(context, mark)
@@ -113,6 +116,17 @@ def _when_registered(context: EventContext, view: View, mark: Mark) -> View:
     if context.event.type != DeadlineBreached.type:
         return view
     return as_of(context.tables, context.roles, view, mark.registered)
+
+
+def _newest(context: EventContext, mark: Mark) -> int | None:
+    """Return the number of the latest event of the view and this one; None while a newcomer hears only what comes before its first event.
+
+    Of `FIRST_OF_ALL`, the flag of a child alone reaches newcomers in its turn: the bodies in its ``to``.
+    """
+    newest = context.view.newest
+    if newest is None and context.event.type in FIRST_OF_ALL and not {*context.recipients} <= {*context.to}:
+        return None
+    return max(mark.number, newest or 0)
 
 
 def _classes(context: EventContext) -> frozenset[str]:
