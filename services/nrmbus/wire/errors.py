@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final, Literal
 
-from nrmbus.events.codes import Unreadable
-
 WireCode = Literal[
     "unreadable", "header_not_allowed", "json_invalid", "json_duplicate", "signature_profile", "signature_invalid",
     "weak_key", "source_not_owner", "agency_suspended", "id_reused", "sequence_gap", "stale", "key_mismatch",
@@ -15,8 +13,8 @@ WireCode = Literal[
 ]  # fmt: skip
 """Codes of the checks that come before the Rules (``wire/README.md``, "What an error means")."""
 
-ClosedReason = Unreadable
-"""Reason why a letter stayed closed, as in ``letter.unreadable``."""
+ClosedReason = Literal["digest", "key", "malformed", "missing"]
+"""Reason why a letter stayed closed: `Unreadable` of ``letter.unreadable``, whose module would bring pydantic to each process."""
 
 SENTENCES: Final[Mapping[WireCode, str]] = MappingProxyType(
     {
