@@ -1,16 +1,15 @@
 """Meanings of a scenario's aliases in one play: random ids, minted at their first use."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from nrmbus.wire.ids import new_ref
 
 
 class Aliases:
-    """The ids behind the aliases of one play. *mint* gives 32 fresh hex digits at each call."""
+    """The ids behind the aliases of one play."""
 
-    def __init__(self, mint: Callable[[], str] = new_ref) -> None:
+    def __init__(self) -> None:
         """Begin with none."""
-        self._mint = mint
         self._cases: dict[str, str] = {}
         self._incidents: dict[str, str] = {}
         self._staff: dict[str, str] = {}
@@ -25,15 +24,15 @@ class Aliases:
 
     def case(self, alias: str) -> str:
         """Return the case that *alias* means."""
-        return self._cases.setdefault(alias, self._mint())
+        return self._cases.setdefault(alias, new_ref())
 
     def incident(self, alias: str) -> str:
         """Return the incident that *alias* means."""
-        return self._incidents.setdefault(alias, self._mint())
+        return self._incidents.setdefault(alias, new_ref())
 
     def staff(self, alias: str) -> str:
         """Return the number of a member of staff, whose meaning only the agency would know."""
-        return self._staff.setdefault(alias, f"S-{int(self._mint()[:12], 16)}")
+        return self._staff.setdefault(alias, f"S-{int(new_ref()[:12], 16)}")
 
     def ref(self, alias: str, case: str | None, *, one_of_several: bool = False) -> str:
         """Return the referral, bed, hold, payment, service or review that *alias* means on *case* (an alias too).
@@ -45,8 +44,8 @@ class Aliases:
             return self._refs[alias]
         if (alias, case) not in self._refs_per_case:
             if not one_of_several and all(known != alias for known, _ in self._refs_per_case):
-                return self._refs.setdefault(alias, self._mint())
-            self._refs_per_case[alias, case] = self._mint()
+                return self._refs.setdefault(alias, new_ref())
+            self._refs_per_case[alias, case] = new_ref()
         return self._refs_per_case[alias, case]
 
     def alias_of_ref(self, ref: str) -> str:

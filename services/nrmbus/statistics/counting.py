@@ -38,7 +38,7 @@ class Count:
         self._cases = [each for each in cases if all(fact.event.type != ERASED for fact in each.facts)]
         for fact in (fact for case in self._cases for fact in case.facts if fact.event.type == ProfileActivated.type):
             rules.activate(fact)
-        self._rules, self._year = rules, year
+        self._rules = rules
         self._until = max((fact.registered for case in self._cases for fact in case.facts), default=None)
         self.profile = rules.profile if self._until is None else rules.profile_at(self._until)
         self._zone = self.profile.zone

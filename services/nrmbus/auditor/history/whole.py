@@ -42,8 +42,6 @@ LOOK_SECONDS: Final = 0.1
 ORPHANED: Final = 71
 """Exit status of a process whose parent is gone."""
 
-Bytes = tuple[str, bytes | None, bytes | None, tuple[tuple[str, bytes], ...]]
-"""A verified record on its way between processes: its subject, and key, value and headers."""
 Link = tuple[Chain, Chain, bytes | None]
 """The chains before the first and after the last record of a piece, and the statement that `check_last` has yet to verify."""
 

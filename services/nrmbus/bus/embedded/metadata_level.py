@@ -8,7 +8,6 @@ Kafka's own tool reads and raises the level; no Python client can (confluent-kaf
 import re
 import subprocess
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from nrmbus.bus.embedded import jars
@@ -40,29 +39,29 @@ class MetadataLevel:
         return self.present == self.newest
 
 
-def read(folder: BusFolder, *, cache: Path | None = None) -> MetadataLevel:
+def read(folder: BusFolder) -> MetadataLevel:
     """Return the level of the running broker of the bus in *folder*.
 
     Raises:
         KafkaFailed: it does not run, or the tool says something else.
     """
-    found = _LEVEL.search(_run(folder, cache, "describe"))
+    found = _LEVEL.search(_run(folder, "describe"))
     if not found:
         raise KafkaFailed("Kafka did not tell the level of its metadata.")
     return MetadataLevel(present=found[2], newest=found[1])
 
 
-def raise_to_newest(folder: BusFolder, *, cache: Path | None = None) -> None:
+def raise_to_newest(folder: BusFolder) -> None:
     """Raise the level, for good: an older Kafka does not start on this data any more.
 
     Raises:
         KafkaFailed: it does not run, or refused.
     """
-    _run(folder, cache, "upgrade", "--release-version", ".".join(jars.KAFKA.split(".")[:2]))
+    _run(folder, "upgrade", "--release-version", ".".join(jars.KAFKA.split(".")[:2]))
 
 
-def _run(folder: BusFolder, cache: Path | None, *arguments: str) -> str:
-    home = cache or jars.jar_home()
+def _run(folder: BusFolder, *arguments: str) -> str:
+    home = jars.jar_home()
     java = java_on(jars.class_path(home))
     java += Archive(home, java).options()
     where = folder.as_operator

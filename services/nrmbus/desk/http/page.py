@@ -17,7 +17,6 @@ _TEMPLATES: Final = Path(__file__).parent / "templates"
 _QUOTED: Final = re.compile("`([^`]+)`")
 _JOINTS: Final = re.compile("([._/])")
 _EVENT: Final = re.compile(r"nrm\.([a-z_.]+)\.v([1-9][0-9]*)\.(data|letter)")
-METHODS: Final = ("get", "post", "put", "delete")
 
 
 def environment_of(folder: Path) -> Environment:

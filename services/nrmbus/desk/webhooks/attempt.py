@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, Literal, get_args
+from typing import Final, Literal
 
 ANSWER_BYTES: Final = 4_096
 """Most bytes that are read of an answer's body; a longer one ends the connection."""
@@ -11,7 +11,6 @@ CONNECTIONS: Final = 8
 
 Fault = Literal["timeout", "not_resolved", "address_refused", "certificate", "unreachable", "no_http"]
 """Reasons why no answer came."""
-FAULTS: Final[tuple[Fault, ...]] = get_args(Fault)
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,9 +33,6 @@ EXTENSION: Final = "urn:nrmbus:fhir"
 CASE, AGENCY, REFERRAL, RECEIPT = "urn:nrmbus:case", "urn:nrmbus:agency", "urn:nrmbus:referral", "urn:nrmbus:receipt"
 PRIORITIES: Final[Mapping[str, str]] = {"emergency": "stat", "urgent": "urgent", "normal": "routine"}
 URGENCIES: Final[Mapping[str, str]] = {priority: urgency for urgency, priority in PRIORITIES.items()}
-STATUSES: Final = ("requested", "accepted", "rejected", "on-hold", "completed", "cancelled")
-"""Statuses that a Task of this desk has."""
-
 
 _EXPIRED: Final = ("revocation-reason", "no_answer")
 _QUESTION: Final = "question"

@@ -40,8 +40,6 @@ PATIENCE_SECONDS: Final = 20.0
 """How long a page waits for a draft; it is computed on, and the next request gets it."""
 MOST_MOVED: Final = 40
 """Most changed numbers that a correction lists."""
-FEW_MOVED: Final = 12
-"""Most changed numbers that a notice lists."""
 _PERIOD: Final = re.compile(r"2[0-9]{3}(-Q[1-4])?")
 _FIELD: Final = "data.period"
 

@@ -36,7 +36,6 @@ SORTS: Final[Mapping[Order, str]] = {
     "newest": "Newest first",
     "label": "By label",
 }
-_MOST_PAGES: Final = 10_000
 _OF_STEPS: Final = frozenset[Permission](("publish", "decide"))
 """Permissions on which the next step of a row depends, so that members with the same ones share a page."""
 
