@@ -4,6 +4,7 @@ import pytest
 
 from given import given, says
 from nrmbus.consulate import procedure
+from nrmbus.desk.procedure.handoffs import Referring
 from nrmbus.events.case import SignalRecorded
 from nrmbus.events.model import Data
 from nrmbus.events.referral import ReferralAccepted, ReferralAcknowledged, ReferralSubmitted
@@ -107,5 +108,5 @@ def test_nothing_is_kept_and_nothing_taken_back() -> None:
     """The book is empty before and after."""
     story = given(procedure, me=ME).heard(says(ME, signal(abroad=True)))
 
-    assert story.book == procedure.State()
-    assert procedure.take_back(procedure.State(), story._event(says(ME, signal(abroad=True)), {})) == procedure.State()
+    assert story.book == Referring()
+    assert procedure.take_back(Referring(), story._event(says(ME, signal(abroad=True)), {})) == Referring()

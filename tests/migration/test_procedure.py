@@ -2,6 +2,7 @@
 
 from agencies import reference
 from given import given, says
+from nrmbus.desk.procedure.handoffs import Referring
 from nrmbus.events.case import Withdrawn
 from nrmbus.events.identification import ReasonableGroundsDecided
 from nrmbus.events.recovery import PeriodEnded, PeriodExtended, PeriodReviewed, PeriodStarted
@@ -122,5 +123,5 @@ def test_nothing_is_kept_and_nothing_taken_back() -> None:
     """The service's book is empty before and after."""
     story = given(procedure, me=ME).heard(says(UNIT, hold(), "H-1"))
 
-    assert story.book == procedure.State()
-    assert procedure.take_back(procedure.State(), story._event(says(ME, PermitRefused()), {})) == procedure.State()
+    assert story.book == Referring()
+    assert procedure.take_back(Referring(), story._event(says(ME, PermitRefused()), {})) == Referring()

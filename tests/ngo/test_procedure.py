@@ -6,6 +6,7 @@ import pytest
 
 from agencies import reference
 from given import Story, Word, given, says
+from nrmbus.desk.procedure.handoffs import Referring
 from nrmbus.events.case import FollowUpDue, SignalRecorded
 from nrmbus.events.codes import Purpose
 from nrmbus.events.consent import ConsentGiven, ConsentOverridden, ConsentRefused, ConsentWithdrawn
@@ -197,7 +198,7 @@ def test_an_event_outside_the_procedure_is_read_by_a_person() -> None:
 
 def test_nothing_is_taken_back() -> None:
     """The NGO publishes nothing automatically, so a refusal changes no state."""
-    state = procedure.State(services=("0" * 32,))
+    state = Referring(services=("0" * 32,))
     story = sent()
 
     assert procedure.take_back(state, story._event(declined(), {})) == state

@@ -1,25 +1,16 @@
 """The assistance centre: help with or without a status, to its end and after. One function per numbered line of ``README.md``."""
 
 from nrmbus.desk.procedure import first_contact, handoffs, support
-from nrmbus.desk.procedure.handoffs import Referring
-from nrmbus.desk.procedure.interface import Heard, Result, Settings, line, task
+from nrmbus.desk.procedure.handoffs import Referring as State
+from nrmbus.desk.procedure.interface import Heard, Result, line, task
 from nrmbus.desk.procedure.shared import referral_came
 from nrmbus.events.case import FollowUpDue, Reopened, ReReferred, SignalRecorded
 from nrmbus.events.consent import ConsentGiven
 from nrmbus.events.identification import ReasonableGroundsDecided, StatusDecided, StatusRevoked
-from nrmbus.events.model import Data, Event
+from nrmbus.events.model import Data
 from nrmbus.events.referral import ReferralAccepted, ReferralAcknowledged, ReferralCompleted, ReferralSubmitted
 from nrmbus.events.safeguard import ChildFlagged
 from nrmbus.events.support import PlanCompleted
-
-
-class State(Referring):
-    """Referrals of the centre that ask for services."""
-
-
-def begin(_: Settings) -> State:
-    """Return the state of a centre to which nobody has come yet."""
-    return State()
 
 
 @line(SignalRecorded, ReReferred)
@@ -100,13 +91,4 @@ supply, decline, expire, note = handoffs.answers(10, "the centre", (ReferralAckn
 course = handoffs.steps(14)
 recover, grow_up, bed_again = support.recovery(15), support.grown_up(16), support.bed(17)
 stop, keep_to = support.taken_back(18, "the centre"), support.home(19, "the centre")
-
-
-def keep(state: State, heard: Heard) -> State:
-    """Remember which of its own referrals ask for services."""
-    return state.after(heard)
-
-
-def take_back(state: State, _: Event) -> State:
-    """Return *state*: nothing is published automatically, so nothing is refused."""
-    return state
+begin, keep, take_back = handoffs.begin, handoffs.keep, handoffs.take_back

@@ -3,11 +3,10 @@
 from typing import Final
 
 from nrmbus.desk.procedure import first_contact, handoffs, support
-from nrmbus.desk.procedure.handoffs import Referring
-from nrmbus.desk.procedure.interface import Heard, Result, Settings, line, task
+from nrmbus.desk.procedure.handoffs import Referring as State
+from nrmbus.desk.procedure.interface import Heard, Result, line, task
 from nrmbus.desk.procedure.shared import referral_came
 from nrmbus.events.case import ReReferred, SignalRecorded
-from nrmbus.events.model import Event
 from nrmbus.events.referral import ReferralSubmitted
 from nrmbus.events.returns import (
     ReturnCompleted,
@@ -18,15 +17,6 @@ from nrmbus.events.returns import (
 )
 
 _NOT_SAFE: Final = "not_safe"
-
-
-class State(Referring):
-    """Referrals of the agency that ask for services."""
-
-
-def begin(_: Settings) -> State:
-    """Return the state of an agency that has received nothing yet."""
-    return State()
 
 
 @line(SignalRecorded, ReReferred)
@@ -109,13 +99,4 @@ course, outcome = handoffs.outcomes(
 
 
 stop = support.taken_back(16, "the agency")
-
-
-def keep(state: State, heard: Heard) -> State:
-    """Remember which of its own referrals ask for services."""
-    return state.after(heard)
-
-
-def take_back(state: State, _: Event) -> State:
-    """Return *state*: nothing is published automatically, so nothing is refused."""
-    return state
+begin, keep, take_back = handoffs.begin, handoffs.keep, handoffs.take_back

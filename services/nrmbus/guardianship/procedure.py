@@ -1,12 +1,12 @@
 """Guardianship and child commission: what follows for them. One function per numbered line of ``README.md``."""
 
 from nrmbus.desk.procedure import handoffs, support
-from nrmbus.desk.procedure.handoffs import Referring
-from nrmbus.desk.procedure.interface import Heard, Result, Settings, line, task
+from nrmbus.desk.procedure.handoffs import Referring as State
+from nrmbus.desk.procedure.interface import Heard, Result, line, task
 from nrmbus.events.fund import CompensationGranted
 from nrmbus.events.identification import ReasonableGroundsDecided, StageEntered, StatusDecided, StatusRevoked
 from nrmbus.events.justice import CaseOpened
-from nrmbus.events.model import Data, Event
+from nrmbus.events.model import Data
 from nrmbus.events.payment import PaymentExecuted, PaymentFailed, PaymentOrdered
 from nrmbus.events.referral import ReferralSubmitted
 from nrmbus.events.safeguard import (
@@ -17,15 +17,6 @@ from nrmbus.events.safeguard import (
     ReturnedToFamily,
 )
 from nrmbus.guardianship import course
-
-
-class State(Referring):
-    """Referrals of the agency that ask for services."""
-
-
-def begin(_: Settings) -> State:
-    """Return the state of a body that has received nothing yet."""
-    return State()
 
 
 @line(ChildFlagged)
@@ -110,13 +101,4 @@ supply, decline, expire, note = handoffs.answers(11, "the body")
 stand_by, settle, report, travel = course.stand_by, course.settle, course.report, course.travel
 watch, accompany, learn, return_to = course.watch, course.accompany, course.learn, course.return_to
 stop = support.taken_back(23, "the body")
-
-
-def keep(state: State, heard: Heard) -> State:
-    """Remember which of its own referrals ask for services."""
-    return state.after(heard)
-
-
-def take_back(state: State, _: Event) -> State:
-    """Return *state*: nothing is published automatically, so nothing is refused."""
-    return state
+begin, keep, take_back = handoffs.begin, handoffs.keep, handoffs.take_back

@@ -1,21 +1,12 @@
 """The hotline: from a call to a referral, or to an anonymous notice. One function per numbered line of ``README.md``."""
 
 from nrmbus.desk.procedure import first_contact, handoffs, support
-from nrmbus.desk.procedure.handoffs import Referring
-from nrmbus.desk.procedure.interface import Heard, Result, Settings, line
+from nrmbus.desk.procedure.handoffs import Referring as State
+from nrmbus.desk.procedure.interface import Heard, Result, line
 from nrmbus.events.case import ReReferred, SignalRecorded
 from nrmbus.events.consent import ConsentGiven
-from nrmbus.events.model import Data, Event
+from nrmbus.events.model import Data
 from nrmbus.events.referral import ReferralInfoRequested
-
-
-class State(Referring):
-    """Referrals of the hotline that ask for services."""
-
-
-def begin(_: Settings) -> State:
-    """Return the state of a hotline that nobody has called yet."""
-    return State()
 
 
 @line(SignalRecorded)
@@ -61,13 +52,4 @@ course, outcome = handoffs.outcomes(
     "call the person at a safe hour, ask about a review, and name new evidence or a breach of the rules.",
 )  # fmt: skip
 stop = support.taken_back(11, "the hotline")
-
-
-def keep(state: State, heard: Heard) -> State:
-    """Remember which of its own referrals ask for services."""
-    return state.after(heard)
-
-
-def take_back(state: State, _: Event) -> State:
-    """Return *state*: nothing is published automatically, so nothing is refused."""
-    return state
+begin, keep, take_back = handoffs.begin, handoffs.keep, handoffs.take_back

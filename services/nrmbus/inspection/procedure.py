@@ -12,7 +12,7 @@ from nrmbus.events.case import IncidentOpened, ReReferred, SignalRecorded
 from nrmbus.events.consent import ConsentGiven, ConsentRefused, ConsentWithdrawn
 from nrmbus.events.erasure import AccessErasureConfirmed
 from nrmbus.events.identification import ReasonableGroundsDecided, StatusDecided, StatusRevoked
-from nrmbus.events.model import Data, Event
+from nrmbus.events.model import Data
 from nrmbus.rules.profile import DECIDERS
 
 _ALONE: Final = (
@@ -104,6 +104,4 @@ def _agrees(heard: Heard, agency: str) -> bool:
     return any(word is not None and word.kind == "given" for word in words)
 
 
-def take_back(state: State, _: Event) -> State:
-    """Return *state*: nothing is published automatically, so nothing is refused."""
-    return state
+take_back = handoffs.take_back

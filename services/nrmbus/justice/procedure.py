@@ -4,27 +4,17 @@ from datetime import timedelta
 from typing import Final
 
 from nrmbus.desk.procedure import handoffs, support
-from nrmbus.desk.procedure.handoffs import Referring
-from nrmbus.desk.procedure.interface import Heard, Result, Settings, line, task
+from nrmbus.desk.procedure.handoffs import Referring as State
+from nrmbus.desk.procedure.interface import Heard, Result, line, task
 from nrmbus.events.deadline import DeadlineBreached
 from nrmbus.events.erasure import AccessHoldPlaced, AccessTerminated
 from nrmbus.events.fund import CompensationGranted
 from nrmbus.events.justice import CaseOpened, MeasureGranted, VerdictRecorded
-from nrmbus.events.model import Event
 from nrmbus.events.referral import ReferralSubmitted
 from nrmbus.events.review import ReviewRequested
 
 COMPENSATION: Final = "compensation"
 _FOR_THE_PERSON: Final = ("conviction", "claim_granted")
-
-
-class State(Referring):
-    """Referrals of the agency that ask for services."""
-
-
-def begin(_: Settings) -> State:
-    """Return the state of an agency that has received nothing yet."""
-    return State()
 
 
 @line(ReferralSubmitted)
@@ -117,13 +107,4 @@ course, outcome = handoffs.outcomes(
 
 
 stop = support.taken_back(16, "the agency")
-
-
-def keep(state: State, heard: Heard) -> State:
-    """Remember which of its own referrals ask for services."""
-    return state.after(heard)
-
-
-def take_back(state: State, _: Event) -> State:
-    """Return *state*: nothing is published automatically, so nothing is refused."""
-    return state
+begin, keep, take_back = handoffs.begin, handoffs.keep, handoffs.take_back

@@ -1,24 +1,15 @@
 """The migration service: what it does about holds and permits. One function per numbered line of ``README.md``."""
 
 from nrmbus.desk.procedure import first_contact, handoffs, support
-from nrmbus.desk.procedure.handoffs import Referring
-from nrmbus.desk.procedure.interface import Heard, Result, Settings, line, task
+from nrmbus.desk.procedure.handoffs import Referring as State
+from nrmbus.desk.procedure.interface import Heard, Result, line, task
 from nrmbus.desk.procedure.shared import noted, referral_came
 from nrmbus.events.case import Withdrawn
 from nrmbus.events.identification import ReasonableGroundsDecided
-from nrmbus.events.model import Data, Event
+from nrmbus.events.model import Data
 from nrmbus.events.recovery import PeriodEnded, PeriodExtended, PeriodReviewed, PeriodStarted
 from nrmbus.events.referral import ReferralSubmitted
 from nrmbus.events.stay import HoldEnded, HoldRequested, PermitRefused
-
-
-class State(Referring):
-    """Referrals of the agency that ask for services."""
-
-
-def begin(_: Settings) -> State:
-    """Return the state of a service that has received nothing yet."""
-    return State()
 
 
 @line(HoldRequested)
@@ -87,13 +78,4 @@ course, outcome = handoffs.outcomes(
 
 
 stop = support.taken_back(16, "the service")
-
-
-def keep(state: State, heard: Heard) -> State:
-    """Remember which of its own referrals ask for services."""
-    return state.after(heard)
-
-
-def take_back(state: State, _: Event) -> State:
-    """Return *state*: nothing is published automatically, so nothing is refused."""
-    return state
+begin, keep, take_back = handoffs.begin, handoffs.keep, handoffs.take_back

@@ -1,24 +1,15 @@
 """An NGO: the steps that keep its hand-offs alive. One function per numbered line of ``README.md``."""
 
 from nrmbus.desk.procedure import first_contact, handoffs, support
-from nrmbus.desk.procedure.handoffs import Referring
-from nrmbus.desk.procedure.interface import Heard, Result, Settings, line, task
+from nrmbus.desk.procedure.handoffs import Referring as State
+from nrmbus.desk.procedure.interface import Heard, Result, line, task
 from nrmbus.desk.procedure.shared import referral_came
 from nrmbus.events.case import FollowUpDue
 from nrmbus.events.consent import ConsentGiven
 from nrmbus.events.handover import PersonReceived
 from nrmbus.events.identification import ReasonableGroundsDecided, StageEntered, StatusDecided, StatusRevoked
-from nrmbus.events.model import Data, Event
+from nrmbus.events.model import Data
 from nrmbus.events.referral import ReferralSubmitted
-
-
-class State(Referring):
-    """Referrals of the NGO that ask for services: another receiver of such a referral needs consent to the services as well."""
-
-
-def begin(_: Settings) -> State:
-    """Return the state of an NGO that has referred nobody yet."""
-    return State()
 
 
 @line(ReferralSubmitted)
@@ -69,13 +60,4 @@ def answer_no(_decision: Data, heard: Heard, _: State) -> Result | None:
 ask = support.service(12, "a case worker")
 bed_again = support.bed(13)
 stop = support.taken_back(14, "the organisation")
-
-
-def keep(state: State, heard: Heard) -> State:
-    """Remember which of its own referrals ask for services."""
-    return state.after(heard)
-
-
-def take_back(state: State, _: Event) -> State:
-    """Return *state*: nothing is published automatically, so nothing is refused."""
-    return state
+begin, keep, take_back = handoffs.begin, handoffs.keep, handoffs.take_back

@@ -5,7 +5,7 @@ from nrmbus.desk.procedure.interface import Heard, Result, Settings, by_itself, 
 from nrmbus.events.case import ReReferred, SignalRecorded
 from nrmbus.events.identification import InterviewHeld, ReasonableGroundsDecided, StatusDecided, StatusRevoked
 from nrmbus.events.justice import MeasureGranted
-from nrmbus.events.model import Data, Event
+from nrmbus.events.model import Data
 from nrmbus.events.recovery import PeriodStarted
 from nrmbus.events.referral import ReferralSubmitted
 from nrmbus.events.returns import ReturnCompleted
@@ -138,13 +138,4 @@ bed_again, stop, keep_to = support.bed(20), support.taken_back(21, "an officer")
 assist, inquire, look, conclude, resume = steps.assist, steps.inquire, steps.look, steps.conclude, steps.resume
 match, stand, interview, serve = steps.match, steps.stand, steps.interview, steps.serve
 go_home, take_papers = steps.go_home, steps.take_papers
-
-
-def keep(state: State, heard: Heard) -> State:
-    """Remember which of its own referrals ask for services."""
-    return state.after(heard)
-
-
-def take_back(state: State, _: Event) -> State:
-    """Return *state*: nothing was reserved."""
-    return state
+keep, take_back = handoffs.keep, handoffs.take_back

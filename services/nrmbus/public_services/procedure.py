@@ -1,10 +1,10 @@
 """Health, education and employment: they meet people first, and give services. One function per numbered line of ``README.md``."""
 
 from nrmbus.desk.procedure import first_contact, handoffs, support
-from nrmbus.desk.procedure.handoffs import Referring
-from nrmbus.desk.procedure.interface import Heard, Result, Settings, line
+from nrmbus.desk.procedure.handoffs import Referring as State
+from nrmbus.desk.procedure.interface import Heard, Result, line
 from nrmbus.desk.procedure.shared import noted, referral_came
-from nrmbus.events.model import Data, Event
+from nrmbus.events.model import Data
 from nrmbus.events.referral import ReferralSubmitted
 from nrmbus.events.support import (
     PlanAdopted,
@@ -14,16 +14,6 @@ from nrmbus.events.support import (
     ServiceNotDelivered,
     ServiceScheduled,
 )
-
-
-class State(Referring):
-    """Referrals of the service that ask for services of others."""
-
-
-def begin(_: Settings) -> State:
-    """Return the state of a service that has met nobody yet."""
-    return State()
-
 
 meet = first_contact.meeting(
     1, "A worker", "Ask the person alone whom you may tell. Treatment, school or work does not wait for it."
@@ -54,13 +44,4 @@ course, outcome = handoffs.outcomes(
 
 
 stop = support.taken_back(12, "the service")
-
-
-def keep(state: State, heard: Heard) -> State:
-    """Remember which of its own referrals ask for services."""
-    return state.after(heard)
-
-
-def take_back(state: State, _: Event) -> State:
-    """Return *state*: nothing is published automatically, so nothing is refused."""
-    return state
+begin, keep, take_back = handoffs.begin, handoffs.keep, handoffs.take_back

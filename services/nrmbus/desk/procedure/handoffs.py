@@ -3,14 +3,14 @@
 Agencies share these steps: `answers` are whole lines of a procedure, which gives them their numbers.
 """
 
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
 from nrmbus.desk.procedure.first_contact import is_station
-from nrmbus.desk.procedure.interface import Heard, Line, Result, shared_line, task
+from nrmbus.desk.procedure.interface import Heard, Line, Result, Settings, shared_line, task
 from nrmbus.desk.procedure.shared import noted
 from nrmbus.events.handover import PersonReceived
 from nrmbus.events.identification import ReasonableGroundsDecided, StageEntered, StatusDecided, StatusRevoked
-from nrmbus.events.model import Data, Frozen
+from nrmbus.events.model import Data, Event, Frozen
 from nrmbus.events.referral import (
     ReferralAccepted,
     ReferralAcknowledged,
@@ -27,7 +27,10 @@ _NOTED: Final[tuple[type[Data], ...]] = (ReferralAcknowledged, ReferralAccepted,
 
 
 class Referring(Frozen):
-    """State of an agency that refers people: its referrals that ask for services."""
+    """State of an agency that refers people: its referrals that ask for services.
+
+    Another receiver of such a referral needs consent to the services as well.
+    """
 
     services: tuple[str, ...] = ()
 
@@ -39,6 +42,24 @@ class Referring(Frozen):
         """Return the state with the agency's own referral of *heard*, if it asks for services."""
         services = asking_for_services(heard, self.services)
         return self if services == self.services else self.changed(services=services)
+
+
+R = TypeVar("R", bound=Referring)
+
+
+def begin(_: Settings) -> Referring:
+    """Return the state of an agency that has received nothing yet."""
+    return Referring()
+
+
+def keep(state: R, heard: Heard) -> R:
+    """Return *state* with the agency's own referral of *heard*, if it asks for services."""
+    return state.after(heard)
+
+
+def take_back(state: R, _: Event) -> R:
+    """Return *state*: the procedure reserves nothing, so a refusal releases nothing."""
+    return state
 
 
 def answers(number: int, who: str, noted_types: tuple[type[Data], ...] = _NOTED) -> tuple[Line[Any], ...]:
