@@ -53,7 +53,7 @@ async def test_a_hand_over_that_was_registered_is_not_repeated_every_minute() ->
 async def test_a_directory_that_does_not_answer_ends_no_canary() -> None:
     """Given an answer under a key that is not known, while the directory does not answer, then the answer counts as none."""
     canary = object.__new__(Canary)
-    canary._directory = cast("Any", None)
+    canary._directory = cast("Any", SimpleNamespace(registrar_key=None))
     asked = list[str]()
 
     async def catch_up() -> None:

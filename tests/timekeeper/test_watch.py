@@ -13,8 +13,8 @@ from nrmbus.events.model import Draft
 from nrmbus.registrar.shard import Shard
 from nrmbus.rules import Due, View
 from nrmbus.timekeeper import watch as watch_module
-from nrmbus.timekeeper.watch import Watch, named_in
-from nrmbus.wire.history import HistoryFault
+from nrmbus.timekeeper.watch import Watch
+from nrmbus.wire.history import HistoryFault, named_in
 from nrmbus.wire.ids import said_by_itself
 from nrmbus.wire.record import AUDIENCE, MATERIAL, Record
 from registrar.given import Bus, check_history

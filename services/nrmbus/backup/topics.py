@@ -23,10 +23,9 @@ from nrmbus.directory import Directory, Published
 from nrmbus.directory.admission import read_directory
 from nrmbus.wire import history
 from nrmbus.wire.errors import ProofError, WireError
-from nrmbus.wire.keys.keys import VerifyKey
 from nrmbus.wire.log.checkpoint import Checkpoint, place_of
 from nrmbus.wire.log.note import Note
-from nrmbus.wire.names import CASES, CHECKPOINTS, INBOX, OUTBOX, REGISTRAR, TEST_AGENCIES, WITNESS, inbox_of, outbox_of
+from nrmbus.wire.names import CASES, CHECKPOINTS, INBOX, OUTBOX, TEST_AGENCIES, WITNESS, inbox_of, outbox_of
 from nrmbus.wire.record import DELIVERY
 from nrmbus.wire.registration import NOTHING_BEFORE, Delivery
 from nrmbus.wire.statement import proved
@@ -115,7 +114,7 @@ class Moment:
     def _take(self, partition: int, kept: Kept, writer: Writer) -> history.FaultCode | None:
         """Take *kept* if it is the next registration, and return None; else return why it is not."""
         try:
-            found = history.read(kept.record, history.plain, self._registrar)
+            found = history.read(kept.record, history.plain, self._directory.registrar_key)
             found.check_place(self._bus, partition, writer.number, writer.digest or NOTHING_BEFORE)
             found.check_commitments()
             if found.registration.verdict != "refused":
@@ -126,9 +125,6 @@ class Moment:
         self._signatures.setdefault(partition, set()).add(found.proved.signature[:_KNOWN])
         self.numbers[partition] = writer.number
         return None
-
-    def _registrar(self, kid: str) -> VerifyKey:
-        return self._directory.any_verify_key(REGISTRAR, kid)
 
     def has(self, partition: int, kept: Kept, writer: Writer) -> bool:
         """Return whether *kept* came into its inbox up to this moment; *writer* counts deliveries. Answers have no number and count as such."""

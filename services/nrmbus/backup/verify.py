@@ -26,7 +26,7 @@ from nrmbus.wire.keys.keys import VerifyKey
 from nrmbus.wire.log.checkpoint import AddCheckpoint, Checkpoint, origin_of, place_of
 from nrmbus.wire.log.merkle import Frontier, leaf_hash
 from nrmbus.wire.log.note import Note
-from nrmbus.wire.names import CASES, CHECKPOINTS, DIRECTORY, INBOX, REGISTRAR, WITNESS
+from nrmbus.wire.names import CASES, CHECKPOINTS, DIRECTORY, INBOX, WITNESS
 from nrmbus.wire.record import DELIVERY
 from nrmbus.wire.registration import NOTHING_BEFORE, Registration, verify_delivery
 
@@ -248,7 +248,7 @@ class _History:
     def _registered(self, each: Kept, chain: history.Chain) -> bytes:
         """Return the statement of the next registration of *chain*, which goes on behind it."""
         try:
-            found = history.read(each.record, Registration.parse, self._registrar)
+            found = history.read(each.record, Registration.parse, self._directory.registrar_key)
             chain.check(found)
             found.check_commitments()
             if found.registration.verdict != "refused":
@@ -269,7 +269,7 @@ class _History:
             if raw is None:
                 continue
             try:
-                delivery = verify_delivery(raw, self._registrar)
+                delivery = verify_delivery(raw, self._directory.registrar_key)
             except WireError:
                 continue  # a desk sets it aside too
             if last and delivery.inbox_number <= last:
@@ -279,9 +279,6 @@ class _History:
             last, digest = delivery.inbox_number, delivery.digest
         if last != partition.number and (last or partition.segments):
             raise BackupError("inbox_broken", f"{name}, delivery {last + 1}")
-
-    def _registrar(self, kid: str) -> VerifyKey:
-        return self._directory.any_verify_key(REGISTRAR, kid)
 
 
 def directory_of(store: Store, manifest: Manifest) -> Directory:

@@ -26,8 +26,7 @@ from nrmbus.telemetry import log
 from nrmbus.telemetry.metrics import page
 from nrmbus.wire import ids
 from nrmbus.wire.errors import WireError
-from nrmbus.wire.keys.keys import VerifyKey
-from nrmbus.wire.names import CANARY, REGISTRAR, TEST_AGENCIES, inbox_of, outbox_of
+from nrmbus.wire.names import CANARY, TEST_AGENCIES, inbox_of, outbox_of
 from nrmbus.wire.record import ANSWER, REGISTRATION, Record
 from nrmbus.wire.registration import Answer, verify_answer
 
@@ -129,7 +128,7 @@ class Canary:
         """Return the registrar's statement, or None if there is none with its signature."""
         for caught_up in (False, True):
             try:
-                return verify_answer(raw or b"", self._key_of)
+                return verify_answer(raw or b"", self._directory.registrar_key)
             except WireError as error:
                 if caught_up:
                     log.report("hand_over_refused", code=error.code)
@@ -140,9 +139,6 @@ class Canary:
                 _not_sent(error)
                 return None
         return None
-
-    def _key_of(self, kid: str) -> VerifyKey:
-        return self._directory.any_verify_key(REGISTRAR, kid)
 
     def _ended(self, task: "asyncio.Task[Any]") -> None:
         error = None if task.cancelled() else task.exception()

@@ -22,7 +22,7 @@ from nrmbus.wire.errors import WireError
 from nrmbus.wire.keys.keys import SealTo, VerifyKey
 from nrmbus.wire.log.checkpoint import witness_name
 from nrmbus.wire.log.cosignature import CosignatureVerifier
-from nrmbus.wire.names import AUDITOR
+from nrmbus.wire.names import AUDITOR, REGISTRAR
 
 INSTANTS: Final = 4_096
 """Of how many agencies and moments the answers are kept."""
@@ -314,6 +314,10 @@ class Directory:
             if keys.verify.kid == kid:
                 return keys.verify
         raise WireError("signature_invalid")
+
+    def registrar_key(self, kid: str) -> VerifyKey:
+        """Return a key that the registrar signed with at any time; raises as `any_verify_key`."""
+        return self.any_verify_key(REGISTRAR, kid)
 
     def seal_to(self, agency: str, at: datetime) -> SealTo | None:
         """Return the key to seal letters to for *agency* at *at*: the key with which it opened a challenge.

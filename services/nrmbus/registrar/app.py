@@ -31,7 +31,6 @@ from nrmbus.registrar.spill_file import Scratch
 from nrmbus.rules import Agency, Rules, load_profile, refusal_codes
 from nrmbus.telemetry import counts, log
 from nrmbus.telemetry.metrics import page
-from nrmbus.wire.keys.keys import VerifyKey
 from nrmbus.wire.names import OUTBOX, REGISTRAR
 
 _STANDS_BY: Final = "Another process of the registrar has every partition, and this one stands by."
@@ -55,7 +54,7 @@ class Registrar:
             folder.reach(home),
             self._settings.partitions,
             self._rules,
-            self._key_of,
+            self._directory.registrar_key,
             coordinators=lambda: self._directory.of_role("coordinator"),
             folded=lambda: self._owner.folded if self._owner else frozenset(),
         )
@@ -92,16 +91,13 @@ class Registrar:
             scratch=Scratch(self._folder.service(self._name) / f"scratch-{partition}"),
         )
 
-    def _key_of(self, kid: str) -> VerifyKey:
-        return self._directory.any_verify_key(REGISTRAR, kid)
-
     def _snapshots(self, partition: int) -> SnapshotService:
         return SnapshotService(
-            self._folder, snapshots_of(self._folder, partition), self._identity.signing, self._key_of
+            self._folder, snapshots_of(self._folder, partition), self._identity.signing, self._directory.registrar_key
         )
 
     def _check_head(self, shard: Shard) -> None:
-        shard.memory.check_head(self._key_of)
+        shard.memory.check_head(self._directory.registrar_key)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

@@ -1,14 +1,10 @@
 """Every case folded from ``nrm.cases`` for the figures, and the place up to which it was read. Pure."""
 
-from contextlib import suppress
-
 from nrmbus.events.figures import Checkpoint
 from nrmbus.events.model import Fact
 from nrmbus.rules import Rules
-from nrmbus.wire.errors import WireError
 from nrmbus.wire.history import Chain, HistoryFault, KeyOf, known_event, read
-from nrmbus.wire.names import REGISTRAR
-from nrmbus.wire.record import AUDIENCE, Record
+from nrmbus.wire.record import Record
 from nrmbus.wire.registration import Audience, Registration
 
 
@@ -63,13 +59,3 @@ class Histories:
                 fact = Fact.of(event, told, registration.time, registration.number, registration.policy.name)
                 self.facts.setdefault(event.subject, []).append(fact)
         chain.take(found)
-
-
-def named_in(record: Record) -> tuple[str, ...]:
-    """Return the agencies that a record names, and the registrar: the Rules must know their roles."""
-    headers = dict(record.headers)
-    source = headers.get("ce_source", b"").decode("ascii", "replace").removeprefix("/agency/")
-    recipients: tuple[str, ...] = ()
-    with suppress(WireError):
-        recipients = Audience.parse(headers.get(AUDIENCE, b"")).recipients
-    return (REGISTRAR, *recipients, *((source,) if source else ()))

@@ -24,7 +24,6 @@ from nrmbus.wire import json, statement
 from nrmbus.wire.errors import WireError
 from nrmbus.wire.history import Chain, HistoryFault, HistoryRecord, known_event
 from nrmbus.wire.keys.keys import VerifyKey
-from nrmbus.wire.names import REGISTRAR
 from nrmbus.wire.registration import Audience, Registration
 
 CODES: Final = {
@@ -226,7 +225,7 @@ class Recount:
         if not found.proved.kid:
             raise Failed("registrar_signature_missing", about)
         try:
-            found.proved.verify(directory.any_verify_key(REGISTRAR, found.proved.kid))
+            found.proved.verify(directory.registrar_key(found.proved.kid))
         except (WireError, LookupError):
             raise Failed("registrar_signature_invalid", about) from None
         self._anchored = True

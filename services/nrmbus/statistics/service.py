@@ -29,11 +29,12 @@ from nrmbus.events.case import OPENING
 from nrmbus.events.errors import EventError, Problem
 from nrmbus.events.figures import Checkpoint, Release
 from nrmbus.events.model import Fact, Part
-from nrmbus.statistics.history import Histories, named_in
+from nrmbus.statistics.history import Histories
 from nrmbus.statistics.persons import ERASED, LINKS, Case
 from nrmbus.statistics.release import compute, published_in
 from nrmbus.statistics.spans import Span
 from nrmbus.wire import times
+from nrmbus.wire.history import named_in
 from nrmbus.wire.names import CASES
 from nrmbus.wire.record import Record
 

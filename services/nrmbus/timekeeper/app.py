@@ -34,9 +34,9 @@ from nrmbus.events.model import Draft
 from nrmbus.telemetry import log
 from nrmbus.telemetry.metrics import page
 from nrmbus.timekeeper.silence import LOOKS, Reading, Silence, Stillness, told
-from nrmbus.timekeeper.watch import Watch, named_in
+from nrmbus.timekeeper.watch import Watch
 from nrmbus.wire import times
-from nrmbus.wire.history import HistoryFault
+from nrmbus.wire.history import HistoryFault, named_in
 from nrmbus.wire.names import CASES, TIMEKEEPER, inbox_of
 from nrmbus.wire.record import Record
 

@@ -9,11 +9,10 @@ from typing import Final
 from nrmbus.bus.periodic import doubled
 from nrmbus.events.model import Draft, Event, Fact
 from nrmbus.rules import Due, Rules, View
-from nrmbus.wire.errors import WireError
 from nrmbus.wire.history import Chain, HistoryFault, KeyOf, known_event, read
 from nrmbus.wire.ids import said_by_itself
-from nrmbus.wire.names import REGISTRAR, TIMEKEEPER
-from nrmbus.wire.record import AUDIENCE, Record
+from nrmbus.wire.names import TIMEKEEPER
+from nrmbus.wire.record import Record
 from nrmbus.wire.registration import Audience, Registration
 
 BY_ITSELF: Final = "by-itself"
@@ -201,16 +200,3 @@ class Watch:
         """Return the codes of the duties of a case that run or are overdue at *now*, one for each duty, sorted."""
         view = self._views.get(subject)
         return tuple(sorted(clock.code for clock in self._rules.clocks(view, now))) if view else ()
-
-
-def named_in(record: Record) -> tuple[str, ...]:
-    """Return the agencies that a record of ``nrm.cases`` names, and the registrar: the Rules must know their roles.
-
-    The record is not verified yet, so that it may name nobody but the registrar.
-    """
-    headers = dict(record.headers)
-    source = headers.get("ce_source", b"").decode("ascii", "replace").removeprefix("/agency/")
-    recipients: tuple[str, ...] = ()
-    with suppress(WireError):
-        recipients = Audience.parse(headers.get(AUDIENCE, b"")).recipients
-    return (REGISTRAR, *recipients, *((source,) if source else ()))

@@ -25,6 +25,7 @@ from nrmbus.wire import base64, json, statement
 from nrmbus.wire.envelope import Signed, decode
 from nrmbus.wire.errors import WireError
 from nrmbus.wire.keys.keys import VerifyKey
+from nrmbus.wire.names import REGISTRAR
 from nrmbus.wire.record import AUDIENCE, MATERIAL, REGISTRATION, Record
 from nrmbus.wire.registration import NOTHING_BEFORE, Audience, Registration
 from nrmbus.wire.transaction import Proved
@@ -225,6 +226,19 @@ def read(record: Record, parse: Callable[[bytes], S], key_of: KeyOf | None = Non
     except (LookupError, ValueError, TypeError, RecursionError):
         code = "unreadable"
     raise HistoryFault(code)  # raised out here: what was caught may hold what came in
+
+
+def named_in(record: Record) -> tuple[str, ...]:
+    """Return the agencies that a record of ``nrm.cases`` names, and the registrar: whoever folds the record must know their roles.
+
+    The record is not verified yet, and may name nobody but the registrar.
+    """
+    headers = dict(record.headers)
+    source = headers.get("ce_source", b"").decode("ascii", "replace").removeprefix("/agency/")
+    recipients: tuple[str, ...] = ()
+    with suppress(WireError):
+        recipients = Audience.parse(headers.get(AUDIENCE, b"")).recipients
+    return (REGISTRAR, *recipients, *((source,) if source else ()))
 
 
 def carried(envelope: Record) -> Signed:

@@ -19,8 +19,6 @@ from nrmbus.rules import Agency, Rules, View, ends_keeping, load_profile
 from nrmbus.wire.committed import Committed, committed
 from nrmbus.wire.envelope import Signed
 from nrmbus.wire.history import Chain, FaultCode, HistoryFault, check_signature, known_event, plain, read, unspelled
-from nrmbus.wire.keys.keys import VerifyKey
-from nrmbus.wire.names import REGISTRAR
 from nrmbus.wire.record import Record
 from nrmbus.wire.registration import Audience, Registration
 
@@ -208,19 +206,16 @@ class Verifier:
         for partition in list(self._unverified):
             found = None
             try:
-                check_signature(self._unverified[partition], self._registrar_key)
+                check_signature(self._unverified[partition], self._directory.registrar_key)
                 del self._unverified[partition]
             except HistoryFault as fault:
                 found = fault.code
             if found is not None:
                 raise HistoryError(partition, self.number(partition), _CODES[found])
 
-    def _registrar_key(self, kid: str) -> VerifyKey:
-        return self._directory.any_verify_key(REGISTRAR, kid)
-
     def _entry(self, record: Record, chain: Chain) -> Entry:
         if self._all:
-            found = read(record, Registration.parse, self._registrar_key)
+            found = read(record, Registration.parse, self._directory.registrar_key)
         else:
             found = read(record, partial(unspelled, Registration))
         chain.check(found)

@@ -18,7 +18,6 @@ from nrmbus.auditor.log.signed_heads import SignedHeads
 from nrmbus.auditor.log.starts import Place, Places, check_cosigned, check_record
 from nrmbus.directory import Directory, LogIdentity, Published
 from nrmbus.wire.log.checkpoint import origin_of
-from nrmbus.wire.names import REGISTRAR
 from nrmbus.wire.record import Record
 
 
@@ -55,7 +54,7 @@ class Logs:
             raise
 
     def _ingest(self, log: Log) -> LogIngest:
-        return LogIngest(log, lambda kid: self._directory.any_verify_key(REGISTRAR, kid))
+        return LogIngest(log, self._directory.registrar_key)
 
     def places_of(self, partition: int) -> list[Place]:
         """Return the places of *partition* from which a start may read as far as this machine knows, the newest first.

@@ -14,7 +14,6 @@ from nrmbus.rules import Agency, Rules
 from nrmbus.wire import times
 from nrmbus.wire.errors import WireError
 from nrmbus.wire.keys.keys import SealTo, VerifyKey
-from nrmbus.wire.names import REGISTRAR
 
 HeldUp = Literal["entry_not_asked", "directory_stale"]
 """Reasons why a desk sends nothing: an entry that this agency did not request, or a directory that may be behind."""
@@ -85,7 +84,7 @@ class Seat:
         """Return the registrar's key *kid*, current or earlier. Raises LookupError if there never was such a key."""
         key = None
         try:
-            key = self.directory.any_verify_key(REGISTRAR, kid)
+            key = self.directory.registrar_key(kid)
         except WireError:
             key = None
         if key is None:
