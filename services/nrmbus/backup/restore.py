@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from nrmbus.backup import folders
 from nrmbus.backup.errors import BackupError
 from nrmbus.backup.rebuild import rebuild
-from nrmbus.backup.store import Manifest, Store, Stored, said, synced
+from nrmbus.backup.store import Manifest, Store, Stored, said
 from nrmbus.backup.topics import Progress
 from nrmbus.backup.verify import directory_of
 from nrmbus.bus.embedded.embedded import EmbeddedKafka
@@ -21,6 +21,7 @@ from nrmbus.bus.high_water import HighWater
 from nrmbus.bus.pki.authority import Authority
 from nrmbus.bus.private_files import make_private, write_json
 from nrmbus.directory.reader import MARK
+from nrmbus.wire.keys.keyfile import sync
 from nrmbus.wire.names import CASES, DIRECTORY, REGISTRAR
 
 STAGE: Final = ".restoring"
@@ -92,7 +93,7 @@ def _everything(
         for path in sorted(stage.path.iterdir(), key=lambda path: path.name == "bus.json"):
             path.rename(target.path / path.name)
         stage.path.rmdir()
-        synced(target.path)
+        sync(target.path)
 
 
 def _empty(target: BusFolder) -> None:
@@ -228,7 +229,7 @@ def _put_back_log(store: Store, due: dict[str, Stored], root: Path) -> None:
             if log.exists():
                 log.rename(stage / "before")
             (stage / _LOG).rename(log)
-            synced(log.parent)
+            sync(log.parent)
     finally:
         shutil.rmtree(stage, ignore_errors=True)
 
@@ -298,7 +299,7 @@ def _broker(
                 # As a whole: on half of its data a broker would start, and lack the rest.
                 target.kafka.rename(stage.path / "before")
             stage.kafka.rename(target.kafka)
-            synced(target.path)
+            sync(target.path)
             shutil.rmtree(stage.path)
     if over_newer:
         _put_back(store, manifest, target, folders.is_mark)

@@ -30,6 +30,7 @@ from nrmbus.bus.private_files import PRIVATE_FILE, lock_file, make_private
 from nrmbus.events.model import Frozen
 from nrmbus.wire import json, statement
 from nrmbus.wire.errors import WireError
+from nrmbus.wire.keys.keyfile import sync
 from nrmbus.wire.keys.keys import SigningKey, VerifyKey
 
 FORMAT: Final = 1
@@ -438,13 +439,4 @@ def _move(partial: Path, target: Path) -> None:
     make_private(target.parent)
     partial.replace(target)
     for folder in (target.parent, target.parent.parent):
-        synced(folder)
-
-
-def synced(folder: Path) -> None:
-    """Make the names in *folder* durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        sync(folder)

@@ -3,7 +3,7 @@
 import json
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,6 +11,15 @@ from nrmbus.bus.errors import NoBus
 
 BACKED_UP: Final = "backup.json"
 """File that says, in the folder that was backed up, when the last backup was complete."""
+OLD_BACKUP: Final = timedelta(days=1)
+"""Age from which the last backup is too old, if there was a backup."""
+
+
+def backed_up(path: Path) -> datetime | None:
+    """Return when the last backup of the folder at *path* was complete; None if none is known."""
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        return datetime.fromisoformat(json.loads((path / BACKED_UP).read_bytes())["made"])
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +71,8 @@ class AgencyFolder:
     @property
     def backed_up(self) -> datetime | None:
         """Return when the last backup of this folder, or of the bus's folder around it, was complete; None if none is known."""
-        found = []
-        for path in (self.path / BACKED_UP, self.path.parent.parent / BACKED_UP):
-            with suppress(OSError, ValueError, KeyError, TypeError):
-                found.append(datetime.fromisoformat(json.loads(path.read_bytes())["made"]))
-        return max(found, default=None)
+        found = (backed_up(self.path), backed_up(self.path.parent.parent))
+        return max((each for each in found if each is not None), default=None)
 
     @property
     def agency_json(self) -> Path:

@@ -1,5 +1,7 @@
 """Tables in the form that several commands print."""
 
+from datetime import datetime
+
 from rich import box
 from rich.table import Table
 
@@ -17,3 +19,8 @@ def numbered_table(*titles: str, number: str = "no.") -> Table:
 def short(time: str) -> str:
     """Return *time*, as on the wire, without seconds and zone: 2026-03-02 09:00."""
     return time[:16].replace("T", " ")
+
+
+def utc(time: datetime) -> str:
+    """Return *time*, which is in UTC, to the second: 2026-03-02 09:00:00 UTC."""
+    return f"{time:%Y-%m-%d %H:%M:%S} UTC"

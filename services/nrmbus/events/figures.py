@@ -4,6 +4,7 @@ CSV, SDMX, pages and print are made of a `Release` alone, so nothing can be show
 """
 
 import json
+import re
 from hashlib import sha256
 from typing import Annotated, Final, Literal, Self
 
@@ -24,8 +25,10 @@ Unit = Literal["persons", "events", "minutes", "AZN"]
 
 Key = Annotated[str, Field(pattern=r"^[A-Za-z0-9_+.@-]{1,64}$", description="A code of the dimension, or _T")]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+PERIOD: Final = re.compile("2[0-9]{3}(-Q[1-4])?")
+"""A year or a quarter, as a release names its period."""
 Period = Annotated[
-    str, Field(pattern=r"^2[0-9]{3}(-Q[1-4])?$", description="A year or a quarter, such as 2026 or 2026-Q1")
+    str, Field(pattern=f"^{PERIOD.pattern}$", description="A year or a quarter, such as 2026 or 2026-Q1")
 ]
 ProfileId = Annotated[str, Field(pattern=r"^[a-z0-9-]{2,32}@[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
 

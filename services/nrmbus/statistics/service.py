@@ -1,7 +1,6 @@
 """Figures at the desk of the statistics: the history is read, the coded parts are opened, and a release is computed."""
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Final
 
@@ -27,7 +26,7 @@ from nrmbus.edge.mounts import Guarded
 from nrmbus.events import bulletin
 from nrmbus.events.case import OPENING
 from nrmbus.events.errors import EventError, Problem
-from nrmbus.events.figures import Checkpoint, Release
+from nrmbus.events.figures import PERIOD, Checkpoint, Release
 from nrmbus.events.model import Fact, Part
 from nrmbus.statistics.history import Histories
 from nrmbus.statistics.persons import ERASED, LINKS, Case
@@ -44,7 +43,6 @@ WITHIN_SECONDS: Final = 20.0
 """How long a question waits for letters that the history has and the inbox does not have yet."""
 _LOOK: Final = 0.05
 _PATIENCE_MS: Final = 250
-_PERIOD: Final = re.compile(r"2[0-9]{3}(-Q[1-4])?")
 _COUNTED: Final = OPENING | LINKS.keys() | {"identification.status_decided"}
 """Types whose coded part is counted; no other letter is opened."""
 
@@ -209,7 +207,7 @@ def mount(folder: BusFolder, process: DeskProcess, served: Guarded) -> None:
     def span_of(request: Request) -> Span:
         caller_of(request).require("read")
         period = request.path_params["period"]
-        if _PERIOD.fullmatch(period) is None:
+        if PERIOD.fullmatch(period) is None:
             raise DeskError("unknown_field", (Problem("{period}", "string_pattern_mismatch"),))
         return Span.named(period)
 

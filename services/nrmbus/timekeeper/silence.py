@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Final, NamedTuple
 
+from nrmbus.desk.procedure.interface import BY_ITSELF
 from nrmbus.events import bulletin
 from nrmbus.events.agency import ListeningChanged
 from nrmbus.events.model import Draft
@@ -18,7 +19,6 @@ from nrmbus.rules import View
 from nrmbus.wire.ids import said_by_itself
 from nrmbus.wire.names import TIMEKEEPER
 
-BY_ITSELF: Final = "by-itself"
 LOOKS: Final = 2
 """Looks in a row that must find no desk: a restart between two looks is no silence, however far the clock was set."""
 

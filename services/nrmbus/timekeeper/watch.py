@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from nrmbus.bus.periodic import doubled
+from nrmbus.desk.procedure.interface import BY_ITSELF
 from nrmbus.events.model import Draft, Event, Fact
 from nrmbus.rules import Due, Rules, View
 from nrmbus.wire.history import Chain, HistoryFault, KeyOf, known_event, read
@@ -15,8 +16,6 @@ from nrmbus.wire.names import TIMEKEEPER
 from nrmbus.wire.record import Record
 from nrmbus.wire.registration import Audience, Registration
 
-BY_ITSELF: Final = "by-itself"
-"""The ``actor`` of what no member of staff said."""
 SAY_AGAIN_AFTER: Final = timedelta(minutes=1)
 """How long after a refusal, or a failure, what is still due is said once more; twice as long after each further one."""
 SAY_AGAIN_AT_LEAST: Final = timedelta(days=1)

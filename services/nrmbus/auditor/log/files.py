@@ -9,6 +9,8 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from nrmbus.wire.keys.keyfile import sync
+
 TEMPORARY: Final = "tmp"
 
 
@@ -56,7 +58,7 @@ class Files:
     def settle(self) -> None:
         """Make all written files durable."""
         for folder in sorted(self._unsettled):
-            _sync(folder)
+            sync(folder)
         self._unsettled.clear()
 
     def remove(self, path: str) -> None:
@@ -96,11 +98,3 @@ class Files:
             self._make(folder.parent)
             folder.mkdir(exist_ok=True)
             self._unsettled.add(folder.parent)
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

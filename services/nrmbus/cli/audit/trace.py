@@ -20,6 +20,7 @@ from nrmbus.cli.audit.traced import Registered, Traced, asked_for, history_of, m
 from nrmbus.cli.commands import Commands
 from nrmbus.cli.counted import counted
 from nrmbus.cli.options import EVENT, AsJson, BusContext, InCase
+from nrmbus.cli.shown import utc
 
 app = Commands()
 
@@ -193,8 +194,8 @@ def _lines(registered: Registered) -> Sequence[tuple[str, str]]:
     place = f"number {registration.number} of partition {registration.partition}"
     code = f" {registration.code} {registration.rule}" if registration.code else ""
     return [
-        *([("recorded", f"{_time(said.recordedtime)}, by the desk of {registration.source}")] if said else []),
-        (verdict_of(registered.entry).replace("_", " "), f"{_time(registration.time)}, {place}{code}"),
+        *([("recorded", f"{utc(said.recordedtime)}, by the desk of {registration.source}")] if said else []),
+        (verdict_of(registered.entry).replace("_", " "), f"{utc(registration.time)}, {place}{code}"),
         *((each.state, f"{_receipt(each)}") for each in registered.receipts),
         *([("because of", _point(registered.cause))] if registered.cause else []),
         *(("caused", _point(each)) for each in registered.caused if not each.type.startswith("letter.")),
@@ -204,12 +205,8 @@ def _lines(registered: Registered) -> Sequence[tuple[str, str]]:
 def _receipt(receipt: Receipt) -> str:
     if receipt.at is None:
         return f"the letter's receipt of {receipt.agency}"
-    return f"{_time(receipt.at.time)}, the letter at {receipt.agency}, number {receipt.at.number}"
+    return f"{utc(receipt.at.time)}, the letter at {receipt.agency}, number {receipt.at.number}"
 
 
 def _point(point: Point) -> str:
     return f"{point.type or 'refused'} of {point.source}, number {point.number}, event {point.id}"
-
-
-def _time(time: datetime) -> str:
-    return f"{time:%Y-%m-%d %H:%M:%S} UTC"

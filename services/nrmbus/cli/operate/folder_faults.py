@@ -1,6 +1,5 @@
 """Faults that the files of a bus on this machine show: rights, keys, certificates, clocks, disk and backups."""
 
-import json
 import os
 import shutil
 import sqlite3
@@ -10,7 +9,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from nrmbus.bus.agency_folder import BACKED_UP
+from nrmbus.bus.agency_folder import OLD_BACKUP, backed_up
 from nrmbus.bus.errors import NoBus
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.pki.certificate import ends
@@ -22,9 +21,6 @@ from nrmbus.directory.commands import is_operator
 from nrmbus.environment import KEY_FILE
 from nrmbus.wire.keys import keyfile
 from nrmbus.wire.names import AUDITOR
-
-NO_BACKUP: Final = timedelta(days=1)
-"""Age at which the last backup is too old, if there was a backup."""
 
 MOST_NAMED: Final = 10
 """Number of open files above which one finding names them all."""
@@ -185,16 +181,14 @@ def _disk(folder: BusFolder) -> Iterator[Finding]:
 
 def _backups(folder: BusFolder, now: datetime) -> Iterator[Finding]:
     """Yield the backups of this folder, and of agencies in it, that somebody began to make and makes no more."""
-    of_auditor = folder.service(AUDITOR) / BACKED_UP  # on her own machine, her folder is backed up as an agency's
-    for path in (folder.path / BACKED_UP, of_auditor, *sorted(folder.path.glob(f"agencies/*/{BACKED_UP}"))):
-        made = None
-        with suppress(OSError, ValueError, KeyError, TypeError):
-            made = datetime.fromisoformat(json.loads(path.read_bytes())["made"])
-        if made is not None and now - made > NO_BACKUP:
-            agency = f" --agency {path.parent.name}" if path.parent != folder.path else ""
+    of_auditor = folder.service(AUDITOR)  # on her own machine, her folder is backed up as an agency's
+    for path in (folder.path, of_auditor, *sorted(folder.path.glob("agencies/*"))):
+        made = backed_up(path)
+        if made is not None and now - made > OLD_BACKUP:
+            agency = f" --agency {path.name}" if path != folder.path else ""
             yield Finding(
                 "backup_old",
-                f"The last backup of {path.parent} is of {made:%Y-%m-%d %H:%M} UTC.",
+                f"The last backup of {path} is of {made:%Y-%m-%d %H:%M} UTC.",
                 "What came since is lost with this disk.",
                 f"nrmbus backup DIR{agency} --data '{folder.path}', and see why its timer did not.",
             )

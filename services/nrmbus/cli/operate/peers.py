@@ -24,6 +24,7 @@ from nrmbus.cli.counted import counted
 from nrmbus.cli.hosts import Placed, hosts_of
 from nrmbus.cli.operate.faults import SET_CLOCKS, SKEW, SOON
 from nrmbus.cli.operate.steps import Step, fault, ok, unknown
+from nrmbus.cli.shown import utc
 from nrmbus.desk.witness.decision import signed_before
 from nrmbus.directory import SERVICES
 from nrmbus.directory.admission import read_directory
@@ -209,19 +210,19 @@ def _inbox(heard: Heard) -> Step:
 def _last(heard: Heard, now: datetime) -> Step:
     if heard.last is None:
         return unknown("last record", "It has written nothing that the broker still has.")
-    return ok("last record", f"{_utc(heard.last)}, {_ago(now - heard.last)}: an event, a co-signature or a request.")
+    return ok("last record", f"{utc(heard.last)}, {_ago(now - heard.last)}: an event, a co-signature or a request.")
 
 
 def _answer(heard: Heard, now: datetime) -> Step:
     late = heard.unanswered is not None and now - heard.unanswered > WAITS
     if late and heard.unanswered is not None:
-        return fault("answer", f"It has not co-signed the checkpoint of {_utc(heard.unanswered)}: its desk does that by itself once it has read its inbox. Ask its people for the result of nrmbus doctor.")  # fmt: skip
+        return fault("answer", f"It has not co-signed the checkpoint of {utc(heard.unanswered)}: its desk does that by itself once it has read its inbox. Ask its people for the result of nrmbus doctor.")  # fmt: skip
     if heard.answer is None:
         return unknown("answer", "It has co-signed nothing yet: a desk answers the auditor's checkpoint, an hour after a registration at the latest.")  # fmt: skip
     if heard.answer.published is None:
-        return ok("answer", f"It co-signed a checkpoint at {_utc(heard.answer.appended)}, {_ago(now - heard.answer.appended)}.")  # fmt: skip
+        return ok("answer", f"It co-signed a checkpoint at {utc(heard.answer.appended)}, {_ago(now - heard.answer.appended)}.")  # fmt: skip
     took = (heard.answer.appended - heard.answer.published).total_seconds()
-    return ok("answer", f"It answered the checkpoint of {_utc(heard.answer.published)} by a co-signature after {took:.1f} s, {_ago(now - heard.answer.appended)}.")  # fmt: skip
+    return ok("answer", f"It answered the checkpoint of {utc(heard.answer.published)} by a co-signature after {took:.1f} s, {_ago(now - heard.answer.appended)}.")  # fmt: skip
 
 
 def _clock(heard: Heard) -> Step:
@@ -229,16 +230,12 @@ def _clock(heard: Heard) -> Step:
     if heard.answer is None:
         return unknown("clock", "A co-signature will tell it: it has the time of its desk.")
     ahead = heard.answer.signed - heard.answer.appended
-    when = _utc(heard.answer.appended)
+    when = utc(heard.answer.appended)
     if ahead > SKEW:
         return fault("clock", f"At {when} its clock was {ahead.total_seconds():.0f} s ahead of the broker's: {SET_CLOCKS}.")  # fmt: skip
     if -ahead > SKEW:
         return unknown("clock", f"The co-signature of {when} was made {-ahead.total_seconds():.0f} s earlier by its clock: the clock is behind, or its line was away meanwhile. Its nrmbus check says which.")  # fmt: skip
     return ok("clock", f"At {when} it agreed with the broker's to {SKEW.total_seconds():.0f} s.")
-
-
-def _utc(at: datetime) -> str:
-    return f"{at:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _ago(span: timedelta) -> str:

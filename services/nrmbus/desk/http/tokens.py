@@ -11,7 +11,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from hashlib import sha256
 from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, Field
@@ -24,6 +23,7 @@ from nrmbus.desk.http.limits import A_MINUTE, MOST_A_MINUTE
 from nrmbus.desk.http.scopes import LOCAL, SCOPES, Caller, ScopeName
 from nrmbus.desk.staff import changes
 from nrmbus.desk.staff.changes import Also
+from nrmbus.desk.staff.sessions import digest_of
 from nrmbus.desk.store import tables
 from nrmbus.desk.store.ledger import Ledger, replaced
 from nrmbus.events.errors import Problem
@@ -129,7 +129,7 @@ class Tokens:
             return LOCAL
         if authorization is None or not authorization.startswith(BEARER):
             return None
-        found = self._valid.get(_digest(authorization.removeprefix("Bearer ")))
+        found = self._valid.get(digest_of(authorization.removeprefix("Bearer ")))
         now = self._now()
         if found is None or found.ends <= now:
             return None
@@ -175,7 +175,7 @@ class Tokens:
         who, scopes = by or maker.name, " ".join(each for each in SCOPES if each in asked.scopes)
         token = PREFIX + secrets.token_urlsafe(32)
         row = {
-            "name": asked.name, "digest": _digest(token), "made": times.write(now), "made_by": who,
+            "name": asked.name, "digest": digest_of(token), "made": times.write(now), "made_by": who,
             "scopes": scopes, "ends": times.write(asked.ends),
             "a_minute": asked.a_minute, "revoked": None, "used": 0, "last_used": None,
         }  # fmt: skip
@@ -286,7 +286,3 @@ class Tokens:
 
 def _written(token: _Token, count: int) -> None:
     token.used -= count
-
-
-def _digest(token: str) -> str:
-    return sha256(token.encode("utf-8", "replace")).hexdigest()

@@ -10,13 +10,13 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from hashlib import sha256
 from typing import Any, Final
 
 import httpx
 
 from nrmbus.bus.rate_limit import AddressPace, Pace, Rate
 from nrmbus.desk.staff.permissions import Provider
+from nrmbus.desk.staff.sessions import digest_of
 
 GOOD_FOR: Final = timedelta(minutes=10)
 SECONDS: Final = 10.0
@@ -201,4 +201,4 @@ class SignInElsewhere:
 
 def _state(value: str) -> str:
     """Return what the browser carries to the provider and back: a digest, so that an address does not have the cookie."""
-    return sha256(value.encode("utf-8", "replace")).hexdigest()
+    return digest_of(value)

@@ -86,7 +86,7 @@ class Sessions:
 
     def last(self, value: str) -> Session | None:
         """Return the session whose cookie has *value*, also one that is over since less than an hour: whose form came late."""
-        return self._sessions.get(_digest(value))
+        return self._sessions.get(digest_of(value))
 
     async def use(self, value: str) -> Session | None:
         """Return the same as `look`, and note that the member is there."""
@@ -105,7 +105,7 @@ class Sessions:
     async def begin(self, member: str, how: How, also: Callable[[Connection], None] = lambda _: None) -> str:
         """Begin a session of *member*, and return the value for its cookie; *also* is done in the same transaction."""
         value, now = secrets.token_urlsafe(32), self._now()
-        session = Session(secrets.token_hex(8), _digest(value), member, now, now, how, now)
+        session = Session(secrets.token_hex(8), digest_of(value), member, now, now, how, now)
         ended = [each for each in self._sessions.values() if self._is_over(each, now)]
         over = [each.digest for each in ended if each.ends + _REMEMBERED <= now]
         row = {"digest": session.digest, "id": session.id, "member": member, "how": how}
@@ -164,7 +164,8 @@ class Sessions:
         return [each for each in self.everybodys() if each.member == member]
 
 
-def _digest(value: str) -> str:
+def digest_of(value: str) -> str:
+    """Return the digest by which the desk knows a secret that it gave out; the secret itself is not stored."""
     return sha256(value.encode("utf-8", "replace")).hexdigest()
 
 

@@ -4,7 +4,6 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from hashlib import sha256
 from typing import TYPE_CHECKING, Final, Literal
 
 from sqlalchemy import Connection
@@ -18,7 +17,7 @@ from nrmbus.desk.staff.members import Language, Member, Members, NewMember
 from nrmbus.desk.staff.passkeys import Challenges
 from nrmbus.desk.staff.passwords import Passwords, Weakness
 from nrmbus.desk.staff.permissions import Provider, StaffSettings
-from nrmbus.desk.staff.sessions import How, Session, Sessions
+from nrmbus.desk.staff.sessions import How, Session, Sessions, digest_of
 from nrmbus.desk.state.context import Seat
 from nrmbus.events.errors import Problem
 from nrmbus.web import second_factor
@@ -113,7 +112,7 @@ class Staff:
         value, ends = secrets.token_urlsafe(32), self.now() + HALF_WAY
         there = {each: one for each, one in self._half_way.items() if one.until > self.now()}
         self._half_way = dict(list(there.items())[-_MOST_HALF_WAY:])
-        self._half_way[_digest(value)] = HalfWay(member.number, ends, who, member.name, known)
+        self._half_way[digest_of(value)] = HalfWay(member.number, ends, who, member.name, known)
         return value, stage_of(member)
 
     def _may_begin(self, member: Member) -> bool:
@@ -126,7 +125,7 @@ class Staff:
         Raises:
             NotSignedIn: ``over``.
         """
-        half = self._half_way.get(_digest(value))
+        half = self._half_way.get(digest_of(value))
         member = self.members.find(half.member) if half else None
         if half is None or member is None or half.until <= self.now():
             raise NotSignedIn("over")
@@ -236,7 +235,7 @@ class Staff:
         )
 
     async def _complete(self, value: str, half: HalfWay, how: How) -> str:
-        self._half_way.pop(_digest(value), None)
+        self._half_way.pop(digest_of(value), None)
         return await self._begin(self.members.there(half.member), how, half.who, self._goes_on(half))
 
     async def _begin(self, member: Member, how: How, who: str, still: Still) -> str:
@@ -415,10 +414,6 @@ def _if(still: Still, reason: Reason = "over") -> Callable[[Connection], None]:
             raise NotSignedIn(reason)
 
     return look
-
-
-def _digest(value: str) -> str:
-    return sha256(value.encode("utf-8", "replace")).hexdigest()
 
 
 def _elsewhere(provider: Provider, now: Callable[[], datetime]) -> "SignInElsewhere":

@@ -24,7 +24,7 @@ from nrmbus.desk.web.acts.editing import CHECK, moment_of
 from nrmbus.desk.web.own_acts import Changed, Own, Said
 from nrmbus.desk.web.shell import NotFound, Pages, Visit, url
 from nrmbus.events import bulletin
-from nrmbus.events.figures import Release
+from nrmbus.events.figures import PERIOD, Release
 from nrmbus.events.stats import PeriodPublished, packed, unpacked
 from nrmbus.statistics import released
 from nrmbus.statistics.releasing.comparing import extents, hidden_tables, is_same, moved
@@ -40,7 +40,6 @@ PATIENCE_SECONDS: Final = 20.0
 """How long a page waits for a draft; it is computed on, and the next request gets it."""
 MOST_MOVED: Final = 40
 """Most changed numbers that a correction lists."""
-_PERIOD: Final = re.compile(r"2[0-9]{3}(-Q[1-4])?")
 _FIELD: Final = "data.period"
 
 
@@ -147,7 +146,7 @@ def _last_day(span: Span) -> date:
 async def make(visit: Visit) -> Response:
     """Compute the figures of a period that is over, and keep them as the member's draft."""
     period, t = visit.path("period"), visit.t
-    if _PERIOD.fullmatch(period) is None or not around.may_do(visit, TYPE):
+    if PERIOD.fullmatch(period) is None or not around.may_do(visit, TYPE):
         raise NotFound
     span = Span.named(period)
     if visit.now.astimezone(t.zone).date() <= _last_day(span):

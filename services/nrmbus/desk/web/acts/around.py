@@ -8,6 +8,7 @@ from typing import Any, Final, get_args
 
 from sqlalchemy import Connection, Row, select
 
+from nrmbus.desk.http.courses import is_known
 from nrmbus.desk.outbox.readers import readers
 from nrmbus.desk.staff.permissions import permission_for
 from nrmbus.desk.state import beginnings, labels
@@ -63,12 +64,6 @@ class Case:
 def today(visit: Visit) -> date:
     """Return the day in the profile's zone, by which a consent with a last day holds or not."""
     return visit.now.astimezone(visit.profile.zone).date()
-
-
-def is_known(tx: Connection, subject: str) -> bool:
-    """Return whether this agency has sent or received an event of the case."""
-    one = select(_EVENTS.position).where(_EVENTS.subject == subject, tables.of_case(_EVENTS.subject)).limit(1)
-    return tx.scalar(one) is not None
 
 
 def case_of(visit: Visit, tx: Connection, subject: str) -> Case:

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from starlette.responses import Response
 
-from nrmbus.bus.agency_folder import AgencyFolder
+from nrmbus.bus.agency_folder import OLD_BACKUP, AgencyFolder
 from nrmbus.bus.errors import NoBus
 from nrmbus.bus.vitals import WAITS
 from nrmbus.desk.errors import MEANINGS
@@ -26,8 +26,6 @@ routes: Final = Pages()
 _SKEW: Final = timedelta(seconds=5)
 _LEAST_FREE: Final = 0.1
 _SOON: Final = timedelta(days=14)
-_OLD_BACKUP: Final = timedelta(days=1)
-"""Age of the last backup from which it is missed, as by `nrmbus doctor`."""
 _MOST_TASKS: Final = 200
 """Most tasks about the desk on its page."""
 
@@ -126,7 +124,7 @@ def _backup(visit: Visit) -> tuple[str, str, bool] | None:
     if made is None:
         words, is_old = t("This machine knows of none. Ask the operator of the bus whether your folder is backed up, and how often."), False  # fmt: skip
     else:
-        is_old = utc_now() - made > _OLD_BACKUP
+        is_old = utc_now() - made > OLD_BACKUP
         words = t("The last one was complete on {moment}.", moment=t.moment(made))
     with suppress(NoBus, OSError):
         if folder.settings.ledger:
