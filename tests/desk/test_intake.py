@@ -13,9 +13,10 @@ import pytest
 from desk.own_bus import BUS, OwnBus
 from desk.own_bus import bus as bus  # noqa: PLC0414 - a fixture
 from intake.given import CANARY, ID, NOW, WRITTEN, holder, on_disk
+from nrmbus.bus.wall_clock import wall_now
 from nrmbus.desk import intake
 from nrmbus.intake.messages import Hotline
-from nrmbus.intake.store import FILE, FOLDER, IntakeStore, wall_time
+from nrmbus.intake.store import FILE, FOLDER, IntakeStore
 from nrmbus.wire.errors import LetterClosed
 from nrmbus.wire.keys.keys import SealingKey
 
@@ -157,7 +158,7 @@ async def test_a_time_named_by_a_clock_that_was_ahead_is_corrected_at_the_next_l
     seat = bus.given.desk.seat
 
     for now in (NOW + timedelta(days=10), NOW):
-        monkeypatch.setattr(intake, "wall_time", lambda now=now: now)
+        monkeypatch.setattr(intake, "wall_now", lambda now=now: now)
         await intake.tend(seat, bus.home)
 
     store = IntakeStore(bus.home)
@@ -206,7 +207,7 @@ async def test_a_strange_value_in_the_file_keeps_no_key_and_no_other_message(bus
     await bus.round(1)
     first = bus.identity.sealing.kid
     for person, id in ((holder(), ID), (holder(2), BEYOND)):
-        store.take(person, id, partial(HOTLINE.seal, WRITTEN, id=id, ref=person.ref), now=wall_time())
+        store.take(person, id, partial(HOTLINE.seal, WRITTEN, id=id, ref=person.ref), now=wall_now())
     with edited(bus.home) as file:
         file.execute("UPDATE clock SET at = '2020-01-01T00:00:00Z'")  # so that the visits are read, too
         file.execute(STRANGE[what])
@@ -218,7 +219,7 @@ async def test_a_strange_value_in_the_file_keeps_no_key_and_no_other_message(bus
     assert store.key_kid == bus.identity.sealing.kid
     with edited(bus.home) as file:
         file.execute("UPDATE threads SET touched = '2020-01-01T00:00:00Z' WHERE number = 1")
-    assert store.expire(wall_time()) == 1
+    assert store.expire(wall_now()) == 1
     store.close()
 
 

@@ -15,14 +15,13 @@ from desk.test_live import CASE, CONSENT, REFERRAL, REFERRED, TWO, about
 from nrmbus.bus.embedded.ports import free_ports
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.private_files import write_json
+from nrmbus.bus.wall_clock import wall_now
 from nrmbus.cli.membership import agency
 from nrmbus.client.door import Door
 from nrmbus.client.errors import DoorError
-from nrmbus.desk.http.tokens import utc_now
 from nrmbus.directory import Identity, Operator, admission, commands, joining
 from nrmbus.directory.admission import read_directory
 from nrmbus.directory.commands import publish
-from nrmbus.directory.heads import utc_time
 from nrmbus.directory.operator import Admitter
 from nrmbus.directory.reader import MARK
 from nrmbus.wire import times
@@ -78,7 +77,7 @@ async def test_another_machine_reaches_the_door_by_tls_with_a_token_of_its_own(b
         write_json(home.agency_json, {**json.loads(home.agency_json.read_bytes()), "listen": listen})
         bus.start("ngo-a")
         await bus.ready("ngo-a")
-        asked = {"name": "booking", "scopes": ["publish"], "ends": times.write(utc_now() + timedelta(days=1))}
+        asked = {"name": "booking", "scopes": ["publish"], "ends": times.write(wall_now() + timedelta(days=1))}
         async with bus.door("ngo-a") as local:
             token = (await local.post("/v1/tokens", asked))["token"]
             async with Door(f"https://127.0.0.1:{port}", token, ca=home.path / "door" / "ca.pem") as door:
@@ -95,7 +94,7 @@ async def test_behind_an_old_head_a_desk_signs_nothing_until_a_fresh_one(
     broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The desk is not ready and says why; a pending event goes out when the operator has signed a head."""
-    monkeypatch.setattr(admission, "utc_time", lambda: utc_time() - timedelta(hours=3, minutes=1))
+    monkeypatch.setattr(admission, "wall_now", lambda: wall_now() - timedelta(hours=3, minutes=1))
     async with live(broker, {"ngo-a": "ngo_outreach"}) as bus:
         bus.start("ngo-a")
         health = await bus.until("ngo-a", lambda health: health["held_up"] is not None)

@@ -13,8 +13,8 @@ from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka import clients
 from nrmbus.bus.private_files import write_json
 from nrmbus.bus.reach import Reach
+from nrmbus.bus.wall_clock import wall_now
 from nrmbus.directory.addresses import SILENT_LOOKS, Following
-from nrmbus.directory.heads import utc_time
 
 INVITED, MOVED = "old.example.org:9093", "new.example.org:9093"
 
@@ -87,7 +87,7 @@ async def test_a_misspelt_name_keeps_no_desk_from_the_other_addresses(
     The head with the name is believed as before.
     """
     office = Office(tmp_path / "office")
-    now = utc_time()
+    now = wall_now()
     office.directory.add(office.operator.head(office.directory, now, (misspelt, MOVED)))
     head = office.directory.head
     assert head is not None

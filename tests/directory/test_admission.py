@@ -9,6 +9,7 @@ import pytest
 from agencies import NOW
 from brokers import Broker
 from nrmbus.bus.errors import NoBus
+from nrmbus.bus.wall_clock import wall_now
 from nrmbus.directory import (
     RUNNING,
     SERVICES,
@@ -20,7 +21,7 @@ from nrmbus.directory import (
 )
 from nrmbus.directory.admission import Newcomer, admit, read_directory
 from nrmbus.directory.commands import publish, sign_head
-from nrmbus.directory.heads import is_due, is_stale, utc_time
+from nrmbus.directory.heads import is_due, is_stale
 from nrmbus.directory.operator import Admitter
 from nrmbus.wire.names import AUDITOR, TEST_AGENCIES
 
@@ -44,7 +45,7 @@ async def test_a_bus_is_founded_once_and_signs_a_head_of_its_directory(broker: B
     assert directory.seal_to("ngo-a", NOW) is not None
     assert directory.head is not None
     assert directory.head.number == directory.number
-    now = utc_time()
+    now = wall_now()
     assert not is_due(directory, now)
     assert not is_stale(directory, now)
     assert is_due(directory, now + timedelta(hours=1))
@@ -135,7 +136,7 @@ async def test_a_directory_without_fresh_heads_is_stale(broker: Broker) -> None:
     reader = DirectoryReader(folder.as_operator, directory, lambda _: None)
 
     assert [reader.stale] == [True]
-    old = Operator(folder.path).head(directory, utc_time() - timedelta(hours=4))
+    old = Operator(folder.path).head(directory, wall_now() - timedelta(hours=4))
     await publish(folder, [old])
     async with reader:  # the newest head counts, wherever it stands
         found = [reader.stale, directory.head is None]

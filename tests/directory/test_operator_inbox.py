@@ -21,10 +21,10 @@ from nrmbus.bus.kafka.gate import Gate
 from nrmbus.bus.pki import certificate
 from nrmbus.bus.pki.authority import Authority
 from nrmbus.bus.reach import Tls
+from nrmbus.bus.wall_clock import wall_now
 from nrmbus.directory import renewal
 from nrmbus.directory.admission import Newcomer, admit
 from nrmbus.directory.entry import body_of
-from nrmbus.directory.heads import utc_time
 from nrmbus.directory.operator import Identity
 from nrmbus.directory.operator_inbox import A_PASS, Outcome, answer
 from nrmbus.directory.renewal import GOOD_FOR, MOST, Renewal
@@ -83,7 +83,7 @@ def asked(
         "bus": where.settings.bus,
         "agency": named or agency,
         "csr": certificate.request(Tls(home)).decode(),
-        "made": times.write(utc_time()),
+        "made": times.write(wall_now()),
         **altered,
     }
     return wrapped(statement.sign("request", body, key or Identity.at(home, agency).signing).decode())
@@ -130,8 +130,8 @@ HOSTILE: dict[str, tuple[Callable[[BusFolder], bytes | None], str]] = {
     "in another's name": (lambda bus: asked(bus, named="ngo-b"), "request_invalid"),
     "another's, found somewhere": (lambda bus: asked(bus, "ngo-b"), "request_invalid"),
     "for another bus": (lambda bus: asked(bus, bus="0" * 16), "request_invalid"),
-    "of last week": (lambda bus: asked(bus, made=times.write(utc_time() - GOOD_FOR * 2)), "request_invalid"),
-    "of next week": (lambda bus: asked(bus, made=times.write(utc_time() + GOOD_FOR * 2)), "request_invalid"),
+    "of last week": (lambda bus: asked(bus, made=times.write(wall_now() - GOOD_FOR * 2)), "request_invalid"),
+    "of next week": (lambda bus: asked(bus, made=times.write(wall_now() + GOOD_FOR * 2)), "request_invalid"),
     "no request for a certificate": (lambda bus: asked(bus, csr="-----BEGIN"), "not_readable"),
     "RSA": (lambda bus: asked(bus, csr=csr(rsa.generate_private_key(65537, 2048))), "weak_key"),
     "another curve": (lambda bus: asked(bus, csr=csr(ec.generate_private_key(ec.SECP384R1()))), "weak_key"),
@@ -216,7 +216,7 @@ async def test_a_pass_that_was_cut_is_finished_by_the_next(bus: BusFolder, monke
 
 async def test_the_state_of_earlier_passes_may_be_lost(bus: BusFolder) -> None:
     """All records are read again: old requests are refused, and the number of good certificates is limited."""
-    old = asked(bus, made=times.write(utc_time() - GOOD_FOR - timedelta(seconds=1)))
+    old = asked(bus, made=times.write(wall_now() - GOOD_FOR - timedelta(seconds=1)))
     await put(bus, "ngo-a", old, asked(bus))
     await answer(bus)
     (bus.keys / "requests.json").write_text("{")

@@ -27,7 +27,7 @@ from nrmbus.wire.keys.keys import SigningKey
 
 @pytest.fixture(name="office")
 def _office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Office:
-    monkeypatch.setattr(renewal, "utc_time", lambda: NOW)
+    monkeypatch.setattr(renewal, "wall_now", lambda: NOW)
     office = Office(tmp_path)
     office.joins("ngo-a")
     return office

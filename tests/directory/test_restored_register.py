@@ -21,19 +21,19 @@ from nrmbus.bus.pki import certificate
 from nrmbus.bus.pki.authority import Authority
 from nrmbus.bus.private_files import make_private
 from nrmbus.bus.reach import Tls
+from nrmbus.bus.wall_clock import wall_now
 from nrmbus.cli.membership import renewal as agency_renewal
 from nrmbus.cli.operate import topics
 from nrmbus.directory import Directory, DirectoryError, admission, commands, renewal, standby
 from nrmbus.directory.admission import home_of, withdraw
 from nrmbus.directory.fold import SERVICES
-from nrmbus.directory.heads import utc_time
 from nrmbus.directory.operator import Identity
 from nrmbus.directory.requests import Request
 from nrmbus.wire import statement, times
 from nrmbus.wire.names import REGISTRAR
 
 US = "ngo-a"
-NOW = utc_time()
+NOW = wall_now()
 BEFORE = NOW - 40 * HOUR
 
 
@@ -276,7 +276,7 @@ def renewed(cluster: BusFolder, office: Office, host: str) -> str:
     if entry is not None:
         office.directory.add(entry)
     csr = certificate.request(Tls(cluster.path.parent / f"tls-{host}")).decode()
-    asked = {"bus": cluster.settings.bus, "agency": REGISTRAR, "csr": csr, "made": times.write(utc_time())}
+    asked = {"bus": cluster.settings.bus, "agency": REGISTRAR, "csr": csr, "made": times.write(wall_now())}
     request = renewal.Renewal(asked=statement.sign("request", asked, identity.signing).decode())
     return principal(renewal.issue(cluster, office.directory, request).certificate or "")
 

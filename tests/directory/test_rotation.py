@@ -13,13 +13,13 @@ from brokers import Broker
 from nrmbus.bus.errors import KafkaFailed
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka import clients
+from nrmbus.bus.wall_clock import wall_now
 from nrmbus.cli.membership.waiting import NOTHING, listed, signed
 from nrmbus.desk.keys.rotation import Rotating
 from nrmbus.desk.state.context import Seat
 from nrmbus.directory import DirectoryError, commands, joining, rotation
 from nrmbus.directory.admission import Newcomer, admit, home_of, read_directory
 from nrmbus.directory.entry import Entry
-from nrmbus.directory.heads import utc_time
 from nrmbus.directory.operator import Admitter, Identity
 from nrmbus.directory.operator_inbox import A_PASS, Outcome, answer
 from nrmbus.directory.requests import Request
@@ -37,7 +37,7 @@ CONFIRMED = Outcome("ngo-a", done="confirmed")
 @pytest.fixture(name="bus")
 async def _bus(broker: Broker) -> BusFolder:
     folder = broker.fresh_bus(play=False)
-    await admit(folder, {"ngo-a": Newcomer("ngo_outreach"), "ngo-b": Newcomer("ngo_legal")}, utc_time() - AGE)
+    await admit(folder, {"ngo-a": Newcomer("ngo_outreach"), "ngo-b": Newcomer("ngo_legal")}, wall_now() - AGE)
     return folder
 
 
@@ -49,7 +49,7 @@ async def look(bus: BusFolder) -> None:
         bus=bus.settings.bus,
         directory=directory,
         held_up=None,
-        now=utc_time,
+        now=wall_now,
         renew=lambda: None,
         identity=Identity.at(bus.agency("ngo-a").path, "ngo-a"),
     )
@@ -70,7 +70,7 @@ async def by(bus: BusFolder, request: Request, *names: str) -> Request:
     """*request* with the signatures of these admitters more."""
     for name in names:
         directory = await read_directory(bus)
-        request = commands.sign(directory, request, commands.admitter_of(bus, name, directory), utc_time())
+        request = commands.sign(directory, request, commands.admitter_of(bus, name, directory), wall_now())
     return request
 
 
@@ -107,10 +107,10 @@ async def test_keys_change_with_nobody_carrying_a_file(bus: BusFolder) -> None:
     await look(bus)
     assert await answer(bus) == (CONFIRMED,)
     directory, coming = await read_directory(bus), Identity.next_at(bus.agency("ngo-a").path, "ngo-a")
-    sealed_to = directory.seal_to("ngo-a", utc_time())
+    sealed_to = directory.seal_to("ngo-a", wall_now())
     assert sealed_to is not None
     assert sealed_to.kid == coming.sealing.kid != before.sealing.kid
-    assert directory.opens("ngo-a", before.sealing.kid, utc_time()), "what is under way still comes in"
+    assert directory.opens("ngo-a", before.sealing.kid, wall_now()), "what is under way still comes in"
     assert await answer(bus) == ()
 
 

@@ -15,13 +15,13 @@ from aiokafka.errors import TopicAuthorizationFailedError
 from host.test_hosts import joined
 from nrmbus.auditor.history.whole import audited
 from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.wall_clock import wall_now
 from nrmbus.cli import health
 from nrmbus.cli.hosts import hosts_of
 from nrmbus.cli.membership import agency, standby
 from nrmbus.client.door import Door
 from nrmbus.directory.admission import Newcomer, home_of, read_directory
 from nrmbus.directory.commands import read_as
-from nrmbus.directory.heads import utc_time
 from nrmbus.directory.operator import Identity, LogIdentity
 from nrmbus.host.supervisor import Supervisor
 from nrmbus.wire.errors import WireError
@@ -169,7 +169,7 @@ def test_stolen_keys_of_a_service_are_worth_nothing(up: BusFolder, tmp_path: Pat
         asyncio.run(read_as(up, thief))
     directory = asyncio.run(read_directory(up))
     with pytest.raises(WireError, match="signature_invalid"):
-        directory.verify_key(service, stolen, utc_time())
+        directory.verify_key(service, stolen, wall_now())
     publish(up)
     assert len(asyncio.run(audited(up)).history.entries) >= 2
     verified = run("verify", evidence, *keys)

@@ -25,9 +25,10 @@ from nrmbus.bus.pki import certificate
 from nrmbus.bus.pki.authority import Authority
 from nrmbus.bus.private_files import locked
 from nrmbus.bus.reach import Tls
+from nrmbus.bus.wall_clock import wall_now
 from nrmbus.cli import health
 from nrmbus.directory.admission import Newcomer, admit, read_directory
-from nrmbus.directory.heads import EVERY, utc_time
+from nrmbus.directory.heads import EVERY
 from nrmbus.directory.operator_inbox import Outcome
 from nrmbus.host import log_rotation, request_loop, supervisor
 from nrmbus.host.service_state import LONGEST_PAUSE_SECONDS, Running
@@ -122,7 +123,7 @@ def test_the_directorys_head_is_signed_when_it_is_due(up: Supervisor) -> None:
         return head.time
 
     before = signed()
-    until("a later second has come", lambda: utc_time() > before)  # heads are dated to the second
+    until("a later second has come", lambda: wall_now() > before)  # heads are dated to the second
     up._head_due = 0.0  # as if the hour were over
     until("another head is there", lambda: signed() > before)
     assert EVERY.total_seconds() - 60 < up._head_due - time.monotonic() <= EVERY.total_seconds() == 3600

@@ -18,7 +18,8 @@ from intake.given import CANARY, HOTLINE, KEY, opened
 from nrmbus.bus.agency_folder import AgencyFolder
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.private_files import write_json
-from nrmbus.intake.store import IntakeStore, wall_time
+from nrmbus.bus.wall_clock import wall_now
+from nrmbus.intake.store import IntakeStore
 from nrmbus.public.app import served
 from nrmbus.public.gate import Gate
 from nrmbus.public.settings import PublicSettings
@@ -157,6 +158,6 @@ def made(home: Path) -> BusFolder:
     folder.create()
     write_json(folder.agency("hotline").agency_json, {"agency": "hotline", "role": "hotline", "public": SETTING})
     store = IntakeStore(folder.agency("hotline").path)
-    store.tell(KEY.seal_to, wall_time())
+    store.tell(KEY.seal_to, wall_now())
     store.close()
     return folder

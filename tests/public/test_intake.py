@@ -12,10 +12,11 @@ import pytest
 from intake.given import KEY, on_disk
 from intake.public_page import CANARY, HOTLINE, Fields, Here, code_in, here
 from nrmbus.bus.rate_limit import ROTATES, AddressPace, Rate
+from nrmbus.bus.wall_clock import wall_now
 from nrmbus.intake import codes
 from nrmbus.intake.codes import Holder
 from nrmbus.intake.messages import MOST_CHARACTERS, Written
-from nrmbus.intake.store import IntakeStore, StoreFull, wall_time
+from nrmbus.intake.store import IntakeStore, StoreFull
 from nrmbus.public import gate
 from nrmbus.public.gate import Gate, proves
 from nrmbus.public.slips import Slips
@@ -41,10 +42,10 @@ def answer(page: Here, text: str, number: int = 1) -> None:
     """Have the hotline open a thread and answer it."""
     thread = page.store.thread(number)
     assert thread is not None
-    page.store.mark_read(number, wall_time(), last=thread.messages[-1].row)
+    page.store.mark_read(number, wall_now(), last=thread.messages[-1].row)
     id = new_event_id()
     letter = HOTLINE.seal_answer(text, KEY.seal_to, SealTo(thread.public), id=id, ref=thread.ref)
-    assert page.store.answer(number, id, "a-17", letter, KEY.kid, last=thread.messages[-1].row, now=wall_time())
+    assert page.store.answer(number, id, "a-17", letter, KEY.kid, last=thread.messages[-1].row, now=wall_now())
 
 
 async def test_a_person_writes_and_comes_back_for_the_answer(tmp_path: Path) -> None:
@@ -124,12 +125,12 @@ async def test_a_newer_message_that_nobody_opened_is_not_called_opened(tmp_path:
     """Given an opened message and a newer one, then the heading is about the newer one, until somebody opens it."""
     with here(tmp_path) as page:
         code = code_in(await page.write())
-        page.store.mark_read(1, wall_time(), last=page.store.thread(1).messages[-1].row)  # type: ignore[union-attr]
+        page.store.mark_read(1, wall_now(), last=page.store.thread(1).messages[-1].row)  # type: ignore[union-attr]
         back = await page.come_back(code)
         assert "Your message was opened" in back.text
         more = await page.send("/en/more", back, text="CANARY tonight")
         assert "<h1>Nobody has opened your newest message yet</h1>" in more.text
-        page.store.mark_read(1, wall_time(), last=page.store.thread(1).messages[-1].row)  # type: ignore[union-attr]
+        page.store.mark_read(1, wall_now(), last=page.store.thread(1).messages[-1].row)  # type: ignore[union-attr]
         assert "Your message was opened" in (await page.come_back(code)).text
 
 
@@ -542,12 +543,12 @@ async def test_a_person_deletes_everything(tmp_path: Path) -> None:
 async def test_the_page_says_since_when_nobody_could_read(tmp_path: Path) -> None:
     """A hotline whose desk is off takes messages, and says so; one that has never named a key takes none."""
     with here(tmp_path / "away") as page:
-        page.store.tell(KEY.seal_to, wall_time() - timedelta(hours=2))
+        page.store.tell(KEY.seal_to, wall_now() - timedelta(hours=2))
         for found in (await page.get("/en/before"), await page.get("/en/write"), await page.write()):
             assert "nobody at the hotline could read" in found.text
-        page.store.tell(KEY.seal_to, wall_time())
+        page.store.tell(KEY.seal_to, wall_now())
         assert "nobody at the hotline could read" not in (await page.get("/en/write")).text
-        ahead = wall_time() + timedelta(days=3650)
+        ahead = wall_now() + timedelta(days=3650)
         page.store.tell(KEY.seal_to, ahead)  # by a clock that was ahead, and the desk has been off since
         found = await page.get("/en/write")
         assert "nobody at the hotline could read" in found.text

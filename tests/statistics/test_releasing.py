@@ -16,8 +16,8 @@ import pytest
 from agencies import NOW
 from desk.given import Given, desk_of, killed_at_call
 from desk.web.browsing import browsing, employed, kept_in, member
+from nrmbus.bus.wall_clock import wall_now
 from nrmbus.desk.http.scopes import SCOPES
-from nrmbus.desk.http.tokens import utc_now
 from nrmbus.desk.outbox import drafts
 from nrmbus.desk.staff.permissions import Permission
 from nrmbus.events.figures import Checkpoint, Release
@@ -426,7 +426,7 @@ async def test_nobody_at_the_statistics_looks_at_a_case(tmp_path: Path) -> None:
 
 async def test_p2_no_program_at_the_statistics_finds_a_case(tmp_path: Path) -> None:
     """Given a token with every scope, then no route lists, shows or streams a case: the door is closed as the pages are."""
-    case, ends = f"{1:032x}", times.write(utc_now() + timedelta(days=30))
+    case, ends = f"{1:032x}", times.write(wall_now() + timedelta(days=30))
     async with the_desk(tmp_path) as (here, story):
         letter = story.facts[case][0].event.id
         asked = {"name": "counting", "scopes": sorted(SCOPES), "ends": ends}

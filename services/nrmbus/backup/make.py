@@ -12,8 +12,9 @@ from nrmbus.backup.store import DAMAGED, Manifest, Store, Stored, said, writer
 from nrmbus.backup.topics import Archive, Progress
 from nrmbus.bus.agency_folder import BACKED_UP
 from nrmbus.bus.errors import NoBus
-from nrmbus.bus.folder import BusFolder, utc_now
+from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.private_files import write_json
+from nrmbus.bus.wall_clock import written_now
 from nrmbus.directory import Identity
 from nrmbus.directory.admission import home_of, read_directory
 from nrmbus.directory.operator import Operator
@@ -119,7 +120,7 @@ def _manifest(folder: BusFolder, generation: int, files: dict[str, Stored], **mo
     return Manifest(
         bus=folder.settings.bus,
         generation=generation,
-        made=utc_now(),
+        made=written_now(),
         by=writer(),
         private_keys="unprotected" if folders.unprotected(folder.path, files) else "sealed",
         files=files,

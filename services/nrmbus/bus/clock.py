@@ -15,6 +15,7 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 
 from nrmbus.bus.kafka import clients
 from nrmbus.bus.reach import Where
+from nrmbus.bus.wall_clock import wall_now
 from nrmbus.wire.names import CLOCK
 
 BEFORE_ANY_TICK: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -33,7 +34,7 @@ class WallClock:
 
     def now(self) -> datetime:
         """Return the time in UTC, to the second."""
-        return datetime.now(UTC).replace(microsecond=0)
+        return wall_now()
 
 
 class Tick(NamedTuple):

@@ -34,7 +34,6 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -44,6 +43,7 @@ from nrmbus.bus.errors import BusError, FolderHeld, NoBus
 from nrmbus.bus.private_files import lock_file, locked, write_json, write_private
 from nrmbus.bus.reach import Reach, Tls, is_address
 from nrmbus.bus.waiting_marker import WaitingMarker
+from nrmbus.bus.wall_clock import written_now
 from nrmbus.wire.ids import AGENCY_ID
 
 BUS_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -55,11 +55,6 @@ POLICY: Final = "az@2022-04-29"
 """The policy profile of a new bus, unless another is asked for."""
 PLAY: Final = "play-"
 """Prefix of the id of a bus for playing, fixed when the bus is made: only such a bus has a movable clock."""
-
-
-def utc_now() -> str:
-    """Return the wall clock's time as this folder's files write it; no legal clock depends on it."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def data_home() -> Path:
@@ -178,7 +173,7 @@ class BusFolder:
                         "leave the option out, or choose another folder with --data DIR."
                     )
             return found
-        made = BusSettings((PLAY if play else "") + secrets.token_hex(8), created=utc_now(), **given)
+        made = BusSettings((PLAY if play else "") + secrets.token_hex(8), created=written_now(), **given)
         write_json(self.path / "bus.json", made.body)
         return made
 
@@ -503,7 +498,7 @@ class BusFolder:
     def _sign(self, descriptor: int) -> None:
         """Write for `_held_by` which process holds the lock."""
         os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, json.dumps({"pid": os.getpid(), "since": utc_now()}).encode(), 0)
+        os.pwrite(descriptor, json.dumps({"pid": os.getpid(), "since": written_now()}).encode(), 0)
 
     def _held_by(self, descriptor: int, what: str) -> str:
         """Return the sentence about *what* and the process that holds the lock on *descriptor*."""

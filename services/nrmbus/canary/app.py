@@ -8,7 +8,6 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
@@ -20,6 +19,7 @@ from nrmbus.bus.http_server import Listening, Server, pages
 from nrmbus.bus.kafka import clients
 from nrmbus.bus.periodic import every
 from nrmbus.bus.vitals import RELEASE, vitals
+from nrmbus.bus.wall_clock import wall_now
 from nrmbus.canary.hand_overs import SENDER, HandOvers
 from nrmbus.directory import Directory, DirectoryReader, Identity, operator_key
 from nrmbus.telemetry import log
@@ -92,7 +92,7 @@ class Canary:
     async def _begin(self) -> None:
         if time.monotonic() < self._again_at:
             return
-        for record in self._hand_overs.begin(time.monotonic(), datetime.now(UTC).replace(microsecond=0)):
+        for record in self._hand_overs.begin(time.monotonic(), wall_now()):
             await self._send(SENDER, record)
 
     async def _send(self, agency: str, record: Record) -> None:
@@ -116,7 +116,7 @@ class Canary:
         answer = await self._answer(headers.get(ANSWER))
         if answer is None:
             return
-        now = datetime.now(UTC).replace(microsecond=0)
+        now = wall_now()
         due = self._hand_overs.take(agency, answer, time.monotonic(), now)
         if due is not None:
             try:

@@ -11,8 +11,8 @@ from aiokafka.errors import KafkaError
 from sqlalchemy.exc import SQLAlchemyError
 
 from nrmbus import telemetry
-from nrmbus.bus.folder import utc_now
 from nrmbus.bus.kafka.lease import Begins, Held, Lease, LeaseHeld
+from nrmbus.bus.wall_clock import written_now
 from nrmbus.desk.desk import Desk
 from nrmbus.desk.state import beginnings, older_copy
 from nrmbus.desk.store.ledger import Position
@@ -105,7 +105,7 @@ class Holding:
         ledger = self._desk.seat.ledger
         try:
             async with ledger.write() as tx:
-                ledger.note(tx, "written", utc_now())
+                ledger.note(tx, "written", written_now())
         except (SQLAlchemyError, sqlite3.Error, OSError) as error:
             telemetry.handled("not_available", error=type(error).__name__)
             return False

@@ -13,11 +13,12 @@ from typing import Any, Final, Literal, TypeVar
 from sqlalchemy import ColumnElement, insert, select
 
 from nrmbus import telemetry
+from nrmbus.bus.wall_clock import wall_now
 from nrmbus.desk.state.context import Seat
 from nrmbus.desk.store import tables
 from nrmbus.desk.store.ledger import open_task
 from nrmbus.intake.messages import Hotline, Written
-from nrmbus.intake.store import PROFILE, IntakeStore, Look, Message, Thread, wall_time
+from nrmbus.intake.store import PROFILE, IntakeStore, Look, Message, Thread
 from nrmbus.rules import Profile
 from nrmbus.rules.handbook.lookup import facts_of
 from nrmbus.wire import letter, times
@@ -65,7 +66,7 @@ async def tend(seat: Seat, home: Path) -> None:
         hotline = Hotline(seat.bus, seat.me)
         told = facts(seat.rules.profile_at(seat.now()))
         to = identity.sealing.seal_to
-        if not await asyncio.to_thread(_tend, home, hotline, identity.opening, to, wall_time(), told):
+        if not await asyncio.to_thread(_tend, home, hotline, identity.opening, to, wall_now(), told):
             await _report(seat, f"{TASK}/{to.kid}")
 
 
@@ -183,7 +184,7 @@ async def read(seat: Seat, home: Path, number: int, who: str, *, again: bool = F
             tx.execute(insert(tables.reads), rows)
             seat.ledger.make_nothing_due()
         last = max(each.row for each in thread.messages)
-        await in_store(home, lambda store: store.mark_read(number, wall_time(), last=last))
+        await in_store(home, lambda store: store.mark_read(number, wall_now(), last=last))
     hotline = Hotline(seat.bus, seat.me)
     return Conversation(
         thread, tuple(_opened(hotline, seat.identity.opening, thread.ref, each) for each in thread.messages)
@@ -244,7 +245,7 @@ async def answer(
         if thread is None:
             return "gone"
         sealed = hotline.seal_answer(text, own, SealTo(thread.public), id=id, ref=thread.ref)
-        is_stored = store.answer(number, id, who, sealed, own.kid, last=last, now=wall_time(), look=look)
+        is_stored = store.answer(number, id, who, sealed, own.kid, last=last, now=wall_now(), look=look)
         return "stored" if is_stored else "passed"
 
     return await in_store(home, put)
@@ -270,4 +271,4 @@ async def finish(seat: Seat, home: Path, number: int, *, who: str, last: int, lo
                 look()
                 tx.execute(insert(tables.reads), {**how, "event": thread.messages[-1].id, "part": DELETED})
                 seat.ledger.make_nothing_due()
-    return await in_store(home, lambda store: store.finish(number, wall_time(), last=last, delete=delete, look=look))
+    return await in_store(home, lambda store: store.finish(number, wall_now(), last=last, delete=delete, look=look))

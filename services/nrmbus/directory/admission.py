@@ -19,11 +19,12 @@ from nrmbus.bus.pki import certificate
 from nrmbus.bus.pki.authority import Authority
 from nrmbus.bus.private_files import write_json
 from nrmbus.bus.replicas import parted
+from nrmbus.bus.wall_clock import wall_now
 from nrmbus.directory.directory import Directory
 from nrmbus.directory.entry import Contact
 from nrmbus.directory.errors import DirectoryError
 from nrmbus.directory.fold import RUNNING, SERVICES, WARNED, Kids
-from nrmbus.directory.heads import is_due, utc_time
+from nrmbus.directory.heads import is_due
 from nrmbus.directory.operator import Identity, LogIdentity, Operator, operator_key
 from nrmbus.directory.reader import DirectoryReader
 from nrmbus.wire.names import AUDITOR, CANARY, DIRECTORY, REGISTRAR, TEST_AGENCIES
@@ -125,8 +126,8 @@ async def _admit(
                 await producer.send_and_wait(DIRECTORY, value=entry, key=agency.encode(), partition=0)
                 new.append(agency)
         told = directory.head.addresses or () if directory.head else ()
-        if new or is_due(directory, utc_time()) or told != folder.addresses:
-            head = operator.head(directory, utc_time(), folder.addresses)
+        if new or is_due(directory, wall_now()) or told != folder.addresses:
+            head = operator.head(directory, wall_now(), folder.addresses)
             await producer.send_and_wait(DIRECTORY, value=head, partition=0)
     _start_desks(folder, directory)
     return tuple(new)

@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 from pydantic import ValidationError
 
 from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.wall_clock import wall_now
 from nrmbus.directory import joining
 from nrmbus.directory.admission import numbering, read_directory
 from nrmbus.directory.commands import operator_of, publish
@@ -15,7 +16,6 @@ from nrmbus.directory.directory import Directory
 from nrmbus.directory.entry import AdmitterKey, Admitters
 from nrmbus.directory.errors import DirectoryCode, DirectoryError
 from nrmbus.directory.fold import TWO
-from nrmbus.directory.heads import utc_time
 from nrmbus.directory.operator import Admitter
 from nrmbus.directory.requests import Carried
 
@@ -118,5 +118,5 @@ async def enter(folder: BusFolder, listing: Listing) -> Directory:
         _see_that_heads_stay(directory, listing)
         raw = operator.number(listing.listed, directory)
         directory.add(raw)
-        await publish(folder, [raw, operator.head(directory, utc_time(), folder.addresses)])
+        await publish(folder, [raw, operator.head(directory, wall_now(), folder.addresses)])
     return directory

@@ -15,13 +15,13 @@ from nrmbus.bus.pki import certificate
 from nrmbus.bus.pki.authority import RESERVED, Authority
 from nrmbus.bus.private_files import write_json, write_private
 from nrmbus.bus.reach import Tls, Where
+from nrmbus.bus.wall_clock import wall_now
 from nrmbus.directory import joining
 from nrmbus.directory.admission import catch_up, home_of, numbering, read_directory
 from nrmbus.directory.directory import Directory
 from nrmbus.directory.entry import CHANGES_KEYS, Contact, Entry, Kind, LogEntry
 from nrmbus.directory.errors import DirectoryError
 from nrmbus.directory.fold import RUNNING, SERVICES, TWO
-from nrmbus.directory.heads import utc_time
 from nrmbus.directory.keys import verify_key
 from nrmbus.directory.operator import NEXT, Admitter, Identity, LogIdentity, Operator, operator_key
 from nrmbus.directory.reader import DirectoryReader
@@ -107,7 +107,7 @@ def ask_first(
     identity, directory = Identity.at(home, agency), Directory(folder.settings.bus, operator_key(folder.path))
     csr = certificate.request(Tls(home)).decode("ascii")
     wanted = _wanted(identity, role, supervisor, contact, csr, log)
-    entry = joining.proposed(directory, wanted, "admitted", made=utc_time())
+    entry = joining.proposed(directory, wanted, "admitted", made=wall_now())
     return Request(entry=joining.asked_by(entry, _proving(identity)), csr=csr)
 
 
@@ -304,7 +304,7 @@ async def seen_by_admitter(folder: BusFolder, known: Path | None = None) -> tupl
         OSError: the file cannot be read.
     """
     if known is not None:
-        return read_file(folder, known), utc_time()
+        return read_file(folder, known), wall_now()
     home = reader_of(folder)
     return await read_as(folder, home), await time_of(folder, folder.reach(home))
 
@@ -407,7 +407,7 @@ async def _enter(folder: BusFolder, request: Request) -> Request:
     settings = folder.settings
     await asyncio.to_thread(topics.apply, folder.as_operator, everybody, settings.partitions, play=settings.play)
     issued = await asyncio.to_thread(_at_the_gate, folder, request, await _waits(folder, entry))
-    await publish(folder, [raw, operator.head(directory, utc_time(), folder.addresses)])
+    await publish(folder, [raw, operator.head(directory, wall_now(), folder.addresses)])
     came = operator.vouched(directory.bus, entry.agency, *issued) if issued else ()
     return request.having(entry, *came)
 
@@ -465,5 +465,5 @@ async def sign_head(folder: BusFolder) -> Directory:
     """Sign how far the directory goes now, as the operator does every hour; the directory."""
     async with numbering(folder):
         directory = await read_directory(folder)
-        await publish(folder, [operator_of(folder).head(directory, utc_time(), folder.addresses)])
+        await publish(folder, [operator_of(folder).head(directory, wall_now(), folder.addresses)])
     return directory

@@ -3,18 +3,13 @@
 The wall clock counts on a bus for playing too: months pass there in seconds, but withholding takes real time.
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from nrmbus.directory.directory import Directory
 
 EVERY: Final = timedelta(hours=1)
 STALE_AFTER: Final = timedelta(hours=3)
-
-
-def utc_time() -> datetime:
-    """Return the wall clock's time in UTC, to the second."""
-    return datetime.now(UTC).replace(microsecond=0)
 
 
 def is_due(directory: Directory, now: datetime) -> bool:

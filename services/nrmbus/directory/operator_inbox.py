@@ -21,12 +21,12 @@ from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka import clients, clock_check
 from nrmbus.bus.kafka.gate import Gate
 from nrmbus.bus.private_files import write_json
+from nrmbus.bus.wall_clock import wall_now
 from nrmbus.directory import commands, joining, renewal, rotation
 from nrmbus.directory.admission import read_directory
 from nrmbus.directory.directory import Directory
 from nrmbus.directory.entry import body_of
 from nrmbus.directory.errors import DirectoryError
-from nrmbus.directory.heads import utc_time
 from nrmbus.directory.renewal import Renewal
 from nrmbus.directory.requests import Request
 from nrmbus.events.model import AgencyId, Frozen
@@ -199,7 +199,7 @@ def _waiting(directory: Directory, record: str | None) -> int:
         return -1
     try:
         request = Request.parsed(record.encode())
-        over = request.entry.until is not None and request.entry.until < utc_time()
+        over = request.entry.until is not None and request.entry.until < wall_now()
         return -1 if over else rotation.signed(directory, request, request.entry.agency)
     except DirectoryError:
         return -1

@@ -14,9 +14,10 @@ from nrmbus.bus.high_water import HighWater, Mark
 from nrmbus.bus.kafka import clients
 from nrmbus.bus.periodic import every
 from nrmbus.bus.reach import Where
+from nrmbus.bus.wall_clock import wall_now
 from nrmbus.directory.directory import Directory
 from nrmbus.directory.entry import Entry
-from nrmbus.directory.heads import is_stale, utc_time
+from nrmbus.directory.heads import is_stale
 from nrmbus.wire.names import DIRECTORY
 
 MARK: Final = "directory"
@@ -100,7 +101,7 @@ class DirectoryReader:
     @property
     def stale(self) -> bool:
         """Return whether the newest head is older than three hours by the wall clock: new entries may be withheld."""
-        return is_stale(self.directory, utc_time())
+        return is_stale(self.directory, wall_now())
 
     async def follow(self) -> None:
         """Take new entries as they come, until cancelled."""

@@ -23,12 +23,12 @@ from nrmbus.bus.kafka.gate import Gate
 from nrmbus.bus.pki import certificate
 from nrmbus.bus.pki.authority import Authority
 from nrmbus.bus.reach import Tls
+from nrmbus.bus.wall_clock import wall_now
 from nrmbus.directory.admission import catch_up, home_of
 from nrmbus.directory.directory import Directory
 from nrmbus.directory.entry import body_of
 from nrmbus.directory.errors import DirectoryError
 from nrmbus.directory.fold import SERVICES
-from nrmbus.directory.heads import utc_time
 from nrmbus.directory.operator import Identity, Operator, operator_key
 from nrmbus.directory.requests import Carried, Pem, Word, believe
 from nrmbus.events.model import AgencyId, Code, Frozen, Time
@@ -81,7 +81,7 @@ def ask(folder: BusFolder, agency: str, signing: SigningKey | None = None) -> Re
         bus=folder.settings.bus,
         agency=agency,
         csr=_csr(folder, agency).decode("ascii"),
-        made=utc_time(),
+        made=wall_now(),
     )
     key = signing or Identity.at(home, agency).signing
     return Renewal(asked=statement.sign("request", body_of(asked), key).decode("ascii"))
@@ -107,7 +107,7 @@ def asked_by(directory: Directory, renewal: Renewal) -> Asked:
         found = Asked.model_validate_json(statement.body_of("request", raw))
     if found is None:
         raise DirectoryError("request_malformed")
-    now = utc_time()
+    now = wall_now()
     with suppress(WireError):
         statement.verify("request", raw, lambda kid: directory.verify_key(found.agency, kid, now))
         if found.bus == directory.bus and abs(now - found.made) <= GOOD_FOR:

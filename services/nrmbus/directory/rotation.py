@@ -12,11 +12,11 @@ from aiokafka import TopicPartition
 
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka import clients
+from nrmbus.bus.wall_clock import wall_now
 from nrmbus.directory.commands import is_complete
 from nrmbus.directory.directory import Directory
 from nrmbus.directory.entry import Kind, body_of
 from nrmbus.directory.errors import DirectoryError
-from nrmbus.directory.heads import utc_time
 from nrmbus.directory.requests import Request
 from nrmbus.wire import json
 from nrmbus.wire.names import ANSWERS, requests_of
@@ -41,7 +41,7 @@ def signed(directory: Directory, request: Request, agency: str) -> int:
     if entry.agency != agency and (not entry.admitted or entry.kind == "confirmed"):
         raise DirectoryError("request_invalid")
     directory.check_request(entry)
-    if entry.kind == "rotated" and directory.signing_kid(entry.agency, utc_time()) not in {
+    if entry.kind == "rotated" and directory.signing_kid(entry.agency, wall_now()) not in {
         each.keyid for each in entry.asked
     }:
         raise DirectoryError("previous_key_missing")

@@ -24,12 +24,12 @@ from nrmbus.bus.kafka.gate import Gate
 from nrmbus.bus.pki import certificate
 from nrmbus.bus.pki.authority import Authority
 from nrmbus.bus.reach import Tls
+from nrmbus.bus.wall_clock import wall_now
 from nrmbus.directory.admission import catch_up, home_of
 from nrmbus.directory.commands import read_as
 from nrmbus.directory.directory import Directory
 from nrmbus.directory.entry import body_of
 from nrmbus.directory.errors import DirectoryCode, DirectoryError
-from nrmbus.directory.heads import utc_time
 from nrmbus.directory.invitation import digits_of, in_fours
 from nrmbus.directory.operator import OF_LOGS, Identity, LogIdentity, Operator, operator_key
 from nrmbus.directory.renewal import GOOD_FOR
@@ -96,7 +96,7 @@ def ask(folder: BusFolder, host: str) -> Standby:
     return Standby(
         bus=folder.settings.bus,
         host=host,
-        made=utc_time(),
+        made=wall_now(),
         sealing=base64.encode(own.public),
         requests=requests,
     )
@@ -119,7 +119,7 @@ def admit(folder: BusFolder, request: Standby, fingerprint: str) -> Standby:
         raise DirectoryError("standby_other")
     if request.bus != folder.settings.bus:
         raise DirectoryError("other_bus")
-    if abs(utc_time() - request.made) > GOOD_FOR:
+    if abs(wall_now() - request.made) > GOOD_FOR:
         raise DirectoryError("standby_old")
     asyncio.run(catch_up(folder))
     if request.host in authority.hosts(at):
@@ -211,7 +211,7 @@ def _confirm(directory: Directory, service: str, seeds: Mapping[str, bytes]) -> 
     if service == AUDITOR:
         signing, lasting = (seeds[name] for name in OF_LOGS)
         log = LogIdentity(SigningKey.from_seed(signing), MLDSA44SigningKey(lasting)).public
-    current = directory.signing_kid(service, utc_time())
+    current = directory.signing_kid(service, wall_now())
     if entry is None or SigningKey.from_seed(seeds["signing"]).kid != current or (log and log != entry.log):
         raise DirectoryError("standby_keys")
 

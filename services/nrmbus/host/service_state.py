@@ -6,8 +6,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Final
 
-from nrmbus.bus.folder import utc_now
 from nrmbus.bus.periodic import doubled
+from nrmbus.bus.wall_clock import written_now
 
 SETTLED_SECONDS: Final = 5.0
 """A service that lived so long started well, and is started again at once."""
@@ -39,7 +39,7 @@ class Running:
 
     def begin(self) -> None:
         """Record a start of the service."""
-        self.started, self.since, self.due = time.monotonic(), utc_now(), None
+        self.started, self.since, self.due = time.monotonic(), written_now(), None
         self.restarts += 1
 
     def pause(self, now: float) -> float:

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal, Self
@@ -458,11 +458,6 @@ def _glance(home: Path, statement: str) -> list[Any] | None:
             return db.execute(statement).fetchall()
     except sqlite3.Error:
         return None
-
-
-def wall_time() -> datetime:
-    """Return the wall clock's time: no legal clock depends on this file, and the public page has no other clock."""
-    return datetime.now(UTC).replace(microsecond=0)
 
 
 def _written(now: datetime) -> str:

@@ -32,6 +32,7 @@ from rich.progress import Progress
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka import clients, topics
 from nrmbus.bus.kafka.gate import Gate
+from nrmbus.bus.wall_clock import wall_now
 from nrmbus.client.door import Door
 from nrmbus.client.errors import DoorError
 from nrmbus.directory import Identity, Operator
@@ -103,7 +104,7 @@ class Chaos:
         async with clients.producer(self._folder.as_operator) as producer:
             for name, role in OUTBOXES.items():
                 identity = Identity.at(self._folder.agency(name).path, name)
-                entry = operator.entry(directory, identity, role, _now() - timedelta(minutes=1))
+                entry = operator.entry(directory, identity, role, wall_now() - timedelta(minutes=1))
                 if entry is not None:
                     directory.add(entry)
                     await producer.send_and_wait(DIRECTORY, value=entry, key=name.encode(), partition=0)
@@ -120,7 +121,7 @@ class Chaos:
                 async with clients.producer(self._folder.as_operator) as producer:
                     while self._speaking:
                         submission = agency.submit(
-                            agency.cases[turn % len(agency.cases)], _now(), self._folder.settings.partitions
+                            agency.cases[turn % len(agency.cases)], wall_now(), self._folder.settings.partitions
                         )
                         turn += 1
                         await self._until_acknowledged(producer, submission)
@@ -312,10 +313,6 @@ class Chaos:
                 await asyncio.sleep(self._random.uniform(0.1, 1.0))
         notify(faults, "coming to rest")
         await self.settle()
-
-
-def _now() -> datetime:
-    return datetime.now(UTC).replace(microsecond=0)
 
 
 def look_into_ledgers(folder: BusFolder, accepted: Sequence[tuple[str, str, str]], found: Found) -> None:

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Collection, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ from nrmbus.bus.clock import SteppedClock, tick_clock
 from nrmbus.bus.embedded.jars import Progress
 from nrmbus.bus.kafka import clients
 from nrmbus.bus.reach import Where
+from nrmbus.bus.wall_clock import wall_now
 from nrmbus.play.bus import BusStage
 from nrmbus.play.player import play
 from nrmbus.play.reader import find, read
@@ -71,7 +72,7 @@ def _plain(value: Any) -> Any:
 
 def play_until_now(stage: BusStage, agencies: Collection[str], progress: Progress) -> Report:
     """Tell the stories on *stage*, up to this moment; *progress* hears of each step."""
-    what, story = "Playing two days of invented cases", told(agencies, now())
+    what, story = "Playing two days of invented cases", told(agencies, wall_now())
     last = len(story.steps)
     progress(what, 0, last)
 
@@ -79,16 +80,16 @@ def play_until_now(stage: BusStage, agencies: Collection[str], progress: Progres
         progress(what, min(row.step, last), last)
 
     report = play(story, stage, notify=notify)
-    stage.advance(now())
+    stage.advance(wall_now())
     return report
 
 
 def catch_up(stage: BusStage, agencies: Collection[str], progress: Progress) -> None:
     """Move the clock of a bus that was played on before to this moment, through every due time since it stopped."""
-    what, story = "Catching up with the clock", told(agencies, now())
+    what, story = "Catching up with the clock", told(agencies, wall_now())
     progress(what, 0, 1)
     stage.admit(story.agencies, story.policy, None)
-    stage.advance(now())
+    stage.advance(wall_now())
     progress(what, 1, 1)
 
 
@@ -102,10 +103,5 @@ async def keep_time(where: Where) -> None:
         number = clock.tick
         while True:
             number += 1
-            await tick_clock(producer, number, max(now(), clock.now()))
+            await tick_clock(producer, number, max(wall_now(), clock.now()))
             await asyncio.sleep(TICK_SECONDS)
-
-
-def now() -> datetime:
-    """Return the wall clock's time, to the second."""
-    return datetime.now(UTC).replace(microsecond=0)

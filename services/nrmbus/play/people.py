@@ -7,10 +7,11 @@ from functools import partial
 from typing import Any, Final
 
 from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.wall_clock import wall_now
 from nrmbus.client.door import Door
 from nrmbus.intake.codes import Holder
 from nrmbus.intake.messages import Hotline, Written
-from nrmbus.intake.store import IntakeStore, wall_time
+from nrmbus.intake.store import IntakeStore
 from nrmbus.wire import times
 from nrmbus.wire.ids import new_event_id
 
@@ -67,7 +68,7 @@ def write_on_page(folder: BusFolder, agency: str) -> None:
             time.sleep(LOOK_SECONDS)
         hotline, holder, id = Hotline(folder.settings.bus, agency), Holder.of_code(CODE, store.salt), new_event_id()
         seal = partial(hotline.seal, MESSAGE, id=id, ref=holder.ref)
-        store.take(holder, id, seal, now=wall_time())
+        store.take(holder, id, seal, now=wall_now())
     finally:
         store.close()
 

@@ -25,8 +25,9 @@ from nrmbus.bus.http_server import Listening, Server
 from nrmbus.bus.periodic import every
 from nrmbus.bus.tls_listener import TlsListener
 from nrmbus.bus.vitals import RELEASE
+from nrmbus.bus.wall_clock import wall_now
 from nrmbus.intake.messages import Hotline
-from nrmbus.intake.store import FOLDER, IntakeStore, StoreFull, wall_time
+from nrmbus.intake.store import FOLDER, IntakeStore, StoreFull
 from nrmbus.public.settings import PublicSettings
 from nrmbus.public.site import PublicSite
 from nrmbus.telemetry import log
@@ -80,7 +81,7 @@ def _as_peers(network: str) -> tuple[str, ...]:
 async def _tidy(store: IntakeStore) -> None:
     async def look() -> None:
         with suppress(sqlite3.Error, StoreFull):  # a held file, a full disk: the next look
-            if gone := await asyncio.to_thread(store.expire, wall_time()):
+            if gone := await asyncio.to_thread(store.expire, wall_now()):
                 log.report("intake_expired", count=gone)
 
     await every(TIDY_SECONDS, look)

@@ -22,10 +22,11 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from nrmbus.bus.wall_clock import wall_now
 from nrmbus.intake import codes
 from nrmbus.intake.codes import Holder
 from nrmbus.intake.messages import MOST_CHARACTERS, ForWhom, Hotline, Reach, Written
-from nrmbus.intake.store import FOLDER, PROFILE, IntakeStore, NoKey, StoreFull, Thread, TooMany, wall_time
+from nrmbus.intake.store import FOLDER, PROFILE, IntakeStore, NoKey, StoreFull, Thread, TooMany
 from nrmbus.packed import packed
 from nrmbus.public.gate import BITS, WAITS, Gate
 from nrmbus.public.settings import ZONE, PublicSettings
@@ -195,7 +196,7 @@ class PublicSite:
         # The same words sent twice from one form are one message; other words from it are another one.
         id = ids.derived(self._hotline.agency, _digest(slip, written).hex(), FOLDER)
         seal = partial(self._hotline.seal, written, id=id, ref=holder.ref)
-        await asyncio.to_thread(self._store.take, holder, id, seal, now=wall_time(), danger=danger)
+        await asyncio.to_thread(self._store.take, holder, id, seal, now=wall_now(), danger=danger)
 
     async def _form(
         self, t: Words, form: Form, errors: Mapping[str, str], *, slip: str = "", problem: str = "", wait: float = 0.0,
@@ -253,7 +254,7 @@ class PublicSite:
         self, t: Words, holder: Holder, *, told: str = "", problem: str = "", text: str = "", slip: str = ""
     ) -> Response:
         """Show the thread of *holder*; *slip*: that of a form that comes back, so that what was waited counts."""
-        thread = await asyncio.to_thread(self._store.found, holder.ref, now=wall_time())
+        thread = await asyncio.to_thread(self._store.found, holder.ref, now=wall_now())
         if thread is None:
             error = t("There is nothing under this code. It may have been deleted, or the code is another one.")
             return self._asking(t, error=error, kept=text, status=404)
@@ -300,7 +301,7 @@ class PublicSite:
             problem = t("Please wait {n} seconds, then press Send again. Your words are still here.", n=_whole(wait))
             return await self._not_taken(t, holder, problem, text, slip=form["slip"])
         try:
-            if await asyncio.to_thread(self._store.found, holder.ref, now=wall_time()) is None:
+            if await asyncio.to_thread(self._store.found, holder.ref, now=wall_now()) is None:
                 return await self._conversation(t, holder, text=text)
             await self._take(holder, slip, written)
         except (StoreFull, NoKey, TooMany, sqlite3.Error) as error:
@@ -342,7 +343,7 @@ class PublicSite:
 
         A desk that runs corrects a time in the future at its next look, so such a time means that it does not run.
         """
-        seen, now = await asyncio.to_thread(lambda: self._store.seen), wall_time()
+        seen, now = await asyncio.to_thread(lambda: self._store.seen), wall_now()
         is_away = seen is not None and abs(now - seen) > UNSEEN
         return {"unread_since": min(seen, now) if seen and is_away else None, "can_write": seen is not None}
 

@@ -136,7 +136,7 @@ class Hall:
         monkeypatch.setattr(live, "TopicReader", type("Topic", (_Following,), {"written": self.written}))
         self._patch = monkeypatch
         monkeypatch.setitem(users._COST, "n", CHEAP)
-        monkeypatch.setattr(site, "utc_time", PHONE.now)
+        monkeypatch.setattr(site, "wall_now", PHONE.now)
         self.seen = live.LiveHistory(
             where="", directory=self.written.directory, catch_up=self._nothing, policy=POLICY, partitions=1
         )

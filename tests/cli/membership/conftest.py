@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.wall_clock import wall_now
 from nrmbus.directory.admission import home_of
 from nrmbus.directory.commands import write_file
 from nrmbus.directory.directory import Directory
-from nrmbus.directory.heads import utc_time
 from nrmbus.directory.operator import Identity, Operator, operator_key
 from nrmbus.wire.names import REGISTRAR
 
@@ -23,6 +23,6 @@ def _quiet(tmp_path: Path) -> BusFolder:
     operator.found(directory)
     for who, role in ((REGISTRAR, REGISTRAR), ("ngo-a", "ngo_outreach")):
         identity = Identity.at(home_of(folder, who), who)
-        directory.add(operator.entry(directory, identity, role, utc_time() - timedelta(hours=1)))
+        directory.add(operator.entry(directory, identity, role, wall_now() - timedelta(hours=1)))
     write_file(directory, folder.path / "entries")
     return folder

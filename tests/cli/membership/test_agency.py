@@ -20,6 +20,7 @@ from nrmbus.bus.kafka import clients, topics
 from nrmbus.bus.pki import certificate
 from nrmbus.bus.pki.authority import Authority
 from nrmbus.bus.private_files import write_json
+from nrmbus.bus.wall_clock import wall_now
 from nrmbus.cli.desk.desks import door_of
 from nrmbus.cli.membership import admitter, agency
 from nrmbus.cli.membership import renewal as agency_renewal
@@ -30,7 +31,6 @@ from nrmbus.directory.commands import read_file
 from nrmbus.directory.directory import Directory
 from nrmbus.directory.entry import body_of
 from nrmbus.directory.errors import DirectoryError
-from nrmbus.directory.heads import utc_time
 from nrmbus.directory.operator import Admitter, Identity, Operator, operator_key
 from nrmbus.directory.requests import Request
 from nrmbus.host import supervisor
@@ -88,7 +88,7 @@ def test_an_agency_joins_changes_its_keys_and_leaves(typed: Typed) -> None:
     assert "agency_known" in typed.refused("admit", file, A)
 
     directory = asyncio.run(read_directory(typed.bus))
-    assert directory.seal_to("ngo-b", utc_time()) is None
+    assert directory.seal_to("ngo-b", wall_now()) is None
     assert not home.agency_json.exists()
     seed = typed.bus.keys / "operator.seed"
     seed.rename(seed.with_suffix(".away"))  # the agency is elsewhere
@@ -102,7 +102,7 @@ def test_an_agency_joins_changes_its_keys_and_leaves(typed: Typed) -> None:
     seed.with_suffix(".away").rename(seed)
     assert home.agency_json.exists()
     first = Identity.at(home.path, "ngo-b")
-    sealed_to = asyncio.run(read_directory(typed.bus)).seal_to("ngo-b", utc_time())
+    sealed_to = asyncio.run(read_directory(typed.bus)).seal_to("ngo-b", wall_now())
     assert sealed_to is not None
     assert sealed_to.kid == first.sealing.kid
 
@@ -112,8 +112,8 @@ def test_an_agency_joins_changes_its_keys_and_leaves(typed: Typed) -> None:
     assert "are valid" in typed("check", "ngo-b", file)
     second, directory = Identity.at(home.path, "ngo-b"), asyncio.run(read_directory(typed.bus))
     assert second.signing.kid != first.signing.kid
-    assert directory.verify_key("ngo-b", second.signing.kid, utc_time()).kid == second.signing.kid
-    assert directory.opens("ngo-b", first.sealing.kid, utc_time())
+    assert directory.verify_key("ngo-b", second.signing.kid, wall_now()).kid == second.signing.kid
+    assert directory.opens("ngo-b", first.sealing.kid, wall_now())
     assert first.sealing.kid in second.opening
 
     async def reached() -> None:
@@ -124,7 +124,7 @@ def test_an_agency_joins_changes_its_keys_and_leaves(typed: Typed) -> None:
         typed(command, "ngo-b", **({} if command == "retire" else {"name": A}), out=file)
         for name in (A, B) if command == "retire" else (B,):
             typed("admit", file, name)
-        assert asyncio.run(read_directory(typed.bus)).state("ngo-b", utc_time()) == state
+        assert asyncio.run(read_directory(typed.bus)).state("ngo-b", wall_now()) == state
         if state == "suspended":
             with pytest.raises(BusError, match="suspended or has left, so its desk does not run"):
                 asyncio.run(reached())
@@ -315,10 +315,10 @@ def test_an_agency_stays_as_long_as_it_supervises_another(
     cases.write_text(f"{'ab' * 16}: deleted\n")
     operator, directory = Operator(quiet.path), read_file(quiet, quiet.path / "entries")
     school = Identity.at(home_of(quiet, "school"), "school")
-    directory.add(operator.entry(directory, school, "education", utc_time() - timedelta(hours=1), "ngo-a") or b"")
+    directory.add(operator.entry(directory, school, "education", wall_now() - timedelta(hours=1), "ngo-a") or b"")
     leaving = {
         each: joining.asked_by(
-            joining.repeated(directory, each, "retired", made=utc_time()),
+            joining.repeated(directory, each, "retired", made=wall_now()),
             [Identity.at(home_of(quiet, each), each).signing],
         )
         for each in ("ngo-a", "school")
@@ -335,14 +335,14 @@ def test_an_agency_stays_as_long_as_it_supervises_another(
         agency.retire("ngo-a", cases=cases, out=tmp_path / "file", data=quiet.path, keys_unprotected=True)
     assert (done, (tmp_path / "file").exists()) == ([], False)
     with pytest.raises(DirectoryError, match="supervises_others"):
-        commands.sign(directory, Request(entry=leaving["ngo-a"]), first, utc_time())
+        commands.sign(directory, Request(entry=leaving["ngo-a"]), first, wall_now())
     agency.list_(None, data=quiet.path)
     assert "education  supervised by ngo-a" in capsys.readouterr().out
 
-    left = commands.sign(directory, Request(entry=leaving["school"]), first, utc_time())
-    left = commands.sign(directory, left, second, utc_time())
+    left = commands.sign(directory, Request(entry=leaving["school"]), first, wall_now())
+    left = commands.sign(directory, left, second, wall_now())
     directory.add(operator.number(left.entry, directory))
-    assert commands.sign(directory, Request(entry=leaving["ngo-a"]), first, utc_time()).entry.admitted
+    assert commands.sign(directory, Request(entry=leaving["ngo-a"]), first, wall_now()).entry.admitted
 
 
 @pytest.fixture(name="signed")
@@ -354,7 +354,7 @@ def _signed(quiet: BusFolder, monkeypatch: pytest.MonkeyPatch) -> Request:
         return directory
 
     monkeypatch.setattr(commands, "read_as", known)
-    asked = joining.repeated(directory, "ngo-a", "suspended", made=utc_time())
+    asked = joining.repeated(directory, "ngo-a", "suspended", made=wall_now())
     return Request(entry=joining.admitted_by(asked, SigningKey.generate()))
 
 
@@ -426,7 +426,7 @@ class Taken:
     def admitted(self, request: Request) -> Request:
         """Return *request* signed by both admitters."""
         for name in (A, B):
-            request = commands.sign(self.directory, request, Admitter.at(self.bus.path, name), utc_time())
+            request = commands.sign(self.directory, request, Admitter.at(self.bus.path, name), wall_now())
         return request
 
     def certificates(self, who: str) -> int:

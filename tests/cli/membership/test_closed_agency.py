@@ -20,10 +20,10 @@ from nrmbus.bus.kafka.gate import Gate
 from nrmbus.bus.pki import certificate
 from nrmbus.bus.pki.authority import Authority
 from nrmbus.bus.reach import Tls
+from nrmbus.bus.wall_clock import wall_now
 from nrmbus.cli.membership import agency
 from nrmbus.directory import fold, joining
 from nrmbus.directory.admission import Newcomer, admit, read_directory
-from nrmbus.directory.heads import utc_time
 from nrmbus.directory.invitation import Invitation
 from nrmbus.directory.operator import Identity
 from nrmbus.directory.requests import Request
@@ -144,7 +144,7 @@ def test_a_restored_folder_gives_a_suspended_agency_nothing(bus: BusFolder, tmp_
 
 def test_the_owner_of_the_old_key_is_there_and_may_object(bus: BusFolder, tmp_path: Path) -> None:
     """For 72 hours only the agency's own certificate is valid; with a `rotate` the agency keeps its keys."""
-    now = utc_time()
+    now = wall_now()
     _, came_back = others_keys(bus, tmp_path / "theirs")
 
     assert (came_back.certificate, came_back.ca) == (None, None)
@@ -157,7 +157,7 @@ def test_the_owner_of_the_old_key_is_there_and_may_object(bus: BusFolder, tmp_pa
     entered(bus, tmp_path / "ours")
     agency.check(US, tmp_path / "ours", data=bus.path, keys_unprotected=True)
     directory, ours = asyncio.run(read_directory(bus)), Identity.at(bus.agency(US).path, US)
-    for at in (utc_time(), came_back.entry.valid_from + timedelta(hours=1)):
+    for at in (wall_now(), came_back.entry.valid_from + timedelta(hours=1)):
         assert directory.signing_kid(US, at) == ours.signing.kid
     assert Authority(bus).standing(came_back.entry.valid_from + timedelta(hours=1))[US]
 
@@ -226,6 +226,6 @@ def test_an_agency_whose_disk_is_gone_comes_back(
 
     assert new.agency(who).agency_json.exists()
     assert (is_served(new, who), is_served(bus, who)) == (True, False)
-    sealed_to = asyncio.run(read_directory(bus)).seal_to(who, utc_time())
+    sealed_to = asyncio.run(read_directory(bus)).seal_to(who, wall_now())
     assert sealed_to is not None
     assert sealed_to.kid == Identity.at(new.agency(who).path, who).sealing.kid

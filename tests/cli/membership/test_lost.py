@@ -13,13 +13,13 @@ from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.pki import certificate
 from nrmbus.bus.pki.authority import Authority
 from nrmbus.bus.reach import Reach, Tls
+from nrmbus.bus.wall_clock import wall_now
 from nrmbus.cli.membership import agency
 from nrmbus.cli.membership.keys import private_keys
 from nrmbus.directory import DirectoryError, fold, joining, renewal
 from nrmbus.directory.admission import home_of
 from nrmbus.directory.commands import ask_for_new_keys, read_file, sign, write_file
 from nrmbus.directory.entry import Kind
-from nrmbus.directory.heads import utc_time
 from nrmbus.directory.operator import Admitter, Identity, Operator
 from nrmbus.directory.requests import Request
 from nrmbus.wire import base64
@@ -160,7 +160,7 @@ def entered(bus: BusFolder, request: Request) -> None:
     """Have two admitters sign *request*, and the operator enter it."""
     directory = read_file(bus, bus.path / "entries")
     for each in Admitter.here(bus.path):
-        request = sign(directory, request, each, utc_time())
+        request = sign(directory, request, each, wall_now())
     directory.add(Operator(bus.path).number(request.entry, directory))
     write_file(directory, bus.path / "entries")
 
@@ -170,7 +170,7 @@ def confirmed(bus: BusFolder) -> None:
     directory, home = read_file(bus, bus.path / "entries"), home_of(bus, "ngo-a")
     newest, own = directory.roll.agencies["ngo-a"].periods[-1].entry, Identity.at(home, "ngo-a")
     secret = joining.opened(newest, own.opening.values())
-    entry = joining.repeated(directory, "ngo-a", "confirmed", made=utc_time(), opened=secret)
+    entry = joining.repeated(directory, "ngo-a", "confirmed", made=wall_now(), opened=secret)
     key = Identity.next_at(home, "ngo-a").signing
     directory.add(Operator(bus.path).number(joining.asked_by(entry, [key]), directory))
     write_file(directory, bus.path / "entries")
@@ -217,7 +217,7 @@ def test_keys_that_hold_and_were_not_taken_into_use_vouch_for_others(
     assert names_other_keys(quiet, Request.read(file))
     assert Identity.at(home, "ngo-a").opening.keys() > stolen.opening.keys() > {before.sealing.kid}
     own = Identity.at(home, "ngo-a")
-    held = read_file(quiet, quiet.path / "entries").signing_kid("ngo-a", utc_time())
+    held = read_file(quiet, quiet.path / "entries").signing_kid("ngo-a", wall_now())
     assert held in own.kids - stolen.kids
 
 
@@ -297,17 +297,17 @@ def test_an_admitter_refuses_lost_keys_that_the_directory_has_had(quiet: BusFold
     home, directory = home_of(quiet, "ngo-a"), read_file(quiet, quiet.path / "entries")
     old, coming = Identity.at(home, "ngo-a"), Identity.next_at(home, "ngo-a")
     wanted = joining.Wanted("ngo-a", "ngo_outreach", coming.signing.public, old.sealing.public, coming.witness.public)
-    entry = joining.proposed(directory, wanted, "lost", made=utc_time())
+    entry = joining.proposed(directory, wanted, "lost", made=wall_now())
     entry = joining.asked_by(entry, [coming.signing, coming.witness, old.signing])
 
     with pytest.raises(DirectoryError, match="key_replaced"):
-        sign(directory, Request(entry=entry), Admitter.here(quiet.path)[0], utc_time())
+        sign(directory, Request(entry=entry), Admitter.here(quiet.path)[0], wall_now())
 
-    entry = joining.challenged(joining.holding_from(directory, entry, utc_time()))
+    entry = joining.challenged(joining.holding_from(directory, entry, wall_now()))
     for each in Admitter.here(quiet.path):
         entry = joining.admitted_by(entry, each.key)
     directory.add(Operator(quiet.path).number(entry, directory))
-    assert directory.signing_kid("ngo-a", utc_time()) == coming.signing.kid
+    assert directory.signing_kid("ngo-a", wall_now()) == coming.signing.kid
 
 
 def test_waiting_keys_that_the_directory_has_are_not_to_be_moved(

@@ -17,11 +17,11 @@ from nrmbus.auditor.history.whole import audited
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka.gate import Gate
 from nrmbus.bus.pki import certificate
+from nrmbus.bus.wall_clock import wall_now
 from nrmbus.cli.desk.desks import door_of
 from nrmbus.cli.membership import agency
 from nrmbus.directory import Directory
 from nrmbus.directory.admission import Newcomer, read_directory
-from nrmbus.directory.heads import utc_time
 from nrmbus.directory.operator import Identity
 from nrmbus.host import request_loop
 from nrmbus.host.supervisor import Supervisor
@@ -156,7 +156,7 @@ def test_keys_change_and_nobody_carries_a_file(
 
         until(
             "it is confirmed",
-            lambda: (directory().seal_to("ngo-k", utc_time()) or before.sealing).kid != before.sealing.kid,
+            lambda: (directory().seal_to("ngo-k", wall_now()) or before.sealing).kid != before.sealing.kid,
         )
         until(
             "it has the next",
@@ -165,7 +165,7 @@ def test_keys_change_and_nobody_carries_a_file(
         after = Identity.at(one.folder.agency("ngo-k").path, "ngo-k")
         assert {after.signing.kid, after.sealing.kid, after.witness.kid}.isdisjoint(before.kids)
         assert before.sealing.kid in after.opening
-        assert directory().signing_kid("ngo-k", utc_time()) == after.signing.kid
+        assert directory().signing_kid("ngo-k", wall_now()) == after.signing.kid
         assert says(one) == "registered"
         assert asyncio.run(one.health())["held_up"] is None
         assert "Nothing waits" in waits()

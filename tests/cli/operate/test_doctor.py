@@ -469,7 +469,7 @@ async def test_on_a_bus_that_runs_clocks_and_directory_are_looked_at(
     slow = datetime.now(UTC) - timedelta(minutes=1)
     assert [each.code for each in of_clocks(topic, slow)] == ["clock_skew"]
 
-    monkeypatch.setattr(topic_faults, "utc_time", lambda: datetime.now(UTC) + timedelta(hours=4))
+    monkeypatch.setattr(topic_faults, "wall_now", lambda: datetime.now(UTC) + timedelta(hours=4))
     later = await topic_faults.read_topic(folder, folder.as_operator)
     assert [each.code for each in of_clocks(later, datetime.now(UTC))] == ["directory_stale"]
 

@@ -18,10 +18,10 @@ from desk.given import desk_of
 from nrmbus.bus.agency_folder import AgencyFolder
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.private_files import write_json
+from nrmbus.bus.wall_clock import wall_now
 from nrmbus.desk.http.door import Token
 from nrmbus.desk.http.limits import A_MINUTE, AT_A_TIME, PART, Limits
 from nrmbus.desk.http.scopes import LOCAL, Caller
-from nrmbus.desk.http.tokens import utc_now
 from nrmbus.desk.own_settings import requests_of
 from nrmbus.wire import times
 from patience import eventually
@@ -118,7 +118,7 @@ async def test_an_upload_that_is_refused_unread_costs_no_more_than_the_largest_d
         asked = {
             "name": "archive",
             "scopes": ["read", "publish"],
-            "ends": times.write(utc_now() + timedelta(days=1)),
+            "ends": times.write(wall_now() + timedelta(days=1)),
         }
         made = (await here.door.post("/v1/tokens", json=asked)).json()
         mine = {"authorization": f"Bearer {made['token']}"}
@@ -156,7 +156,7 @@ async def test_a_token_may_have_a_limit_of_its_own(tmp_path: Path) -> None:
         asked = {
             "name": "booking",
             "scopes": ["read"],
-            "ends": times.write(utc_now() + timedelta(days=1)),
+            "ends": times.write(wall_now() + timedelta(days=1)),
             "a_minute": 1,
         }
         made = (await here.door.post("/v1/tokens", json=asked)).json()

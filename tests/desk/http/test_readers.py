@@ -11,8 +11,8 @@ from desk.given import CANARY, desk_of
 from nrmbus.bus.errors import BusError, NoBus
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.private_files import write_json
+from nrmbus.bus.wall_clock import wall_now
 from nrmbus.desk.errors import DeskError
-from nrmbus.desk.http.tokens import utc_now
 from nrmbus.desk.own_settings import settings_of
 from nrmbus.wire import times
 
@@ -58,7 +58,7 @@ async def test_an_opening_names_the_system_that_asked_for_it(tmp_path: Path) -> 
     """Whoever finds a token copied sees what was opened with it; the reader stays the person."""
     async with desk_of("vac", tmp_path) as given:
         await given.hear(supplied(given.registrar))
-        ends = times.write(utc_now() + timedelta(days=1))
+        ends = times.write(wall_now() + timedelta(days=1))
         asked = {"name": "booking", "scopes": ["read", "open"], "ends": ends}
         token = (await given.door.post("/v1/tokens", json=asked)).json()["token"]
         params: dict[str, str | bool] = {"open": True, "actor": "S-17"}

@@ -19,12 +19,13 @@ from starlette.routing import Route
 from agencies import BUS, CASE, NOW, SIGNAL
 from desk.given import BED, StandingClock, behind_a_revocation, desk_of
 from desk.kept import place_at
+from nrmbus.bus.wall_clock import wall_now
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.http import recipients
 from nrmbus.desk.http.door import Token
 from nrmbus.desk.http.limits import A_MINUTE
 from nrmbus.desk.http.scopes import LOCAL, SCOPES, Caller
-from nrmbus.desk.http.tokens import LONGEST, NewToken, Tokens, utc_now
+from nrmbus.desk.http.tokens import LONGEST, NewToken, Tokens
 from nrmbus.desk.staff.members import NewMember
 from nrmbus.desk.staff.permissions import PERMISSIONS, StaffSettings
 from nrmbus.desk.staff.staff import Staff
@@ -161,7 +162,7 @@ async def test_letter_is_read_for_nobody_whose_token_was_revoked_while_it_waited
     """P4: given a long poll that opens, when its token is revoked before an event comes, no reading is registered or recorded."""
     async with desk_of("shelter", tmp_path) as here:
         tokens = here.behind.tokens
-        made = await tokens.add(NewToken(name="booking", scopes=("read", "open"), ends=utc_now() + DAY), LOCAL)
+        made = await tokens.add(NewToken(name="booking", scopes=("read", "open"), ends=wall_now() + DAY), LOCAL)
         mine = {"authorization": f"Bearer {made['token']}"}
         asked: dict[str, str | int | bool] = {"open": True, "wait": 60, "actor": "S-9"}
         waiting = asyncio.create_task(here.door.get("/v1/inbox", params=asked, headers=mine))
@@ -183,7 +184,7 @@ async def test_p2_nothing_is_published_by_a_body_that_comes_slowly_once_its_toke
     """P2: given half of an event, when its token is revoked before the other half, the answer is 401 and nothing is published."""
     async with desk_of("ngo-a", tmp_path) as here:
         tokens, has_begun, is_revoked = here.behind.tokens, asyncio.Event(), asyncio.Event()
-        made = await tokens.add(NewToken(name="booking", scopes=("publish",), ends=utc_now() + DAY), LOCAL)
+        made = await tokens.add(NewToken(name="booking", scopes=("publish",), ends=wall_now() + DAY), LOCAL)
         body = json.dumps({"type": "case.signal_recorded", "case": CASE, "actor": "S-1", "data": SIGNAL}).encode()
 
         async def slowly() -> AsyncIterator[bytes]:
@@ -210,7 +211,7 @@ async def test_p2_nothing_is_published_whose_token_was_revoked_while_the_directo
     """P2: given an event for which the desk reads the directory, when its token is revoked meanwhile, the answer is 401 and nothing is published."""
     async with desk_of("ngo-a", tmp_path) as here:
         tokens, is_read, is_revoked = here.behind.tokens, asyncio.Event(), asyncio.Event()
-        made = await tokens.add(NewToken(name="booking", scopes=("publish",), ends=utc_now() + DAY), LOCAL)
+        made = await tokens.add(NewToken(name="booking", scopes=("publish",), ends=wall_now() + DAY), LOCAL)
 
         async def see(*_: object) -> None:
             is_read.set()
@@ -238,7 +239,7 @@ async def test_p2_nothing_is_done_by_requests_that_waited_for_the_ledger_while_t
     async with desk_of("vac", tmp_path) as here:
         tokens, staff = here.behind.tokens, here.behind.staff
         _, made = [
-            await tokens.add(NewToken(name=name, scopes=SCOPES, ends=utc_now() + DAY), LOCAL)
+            await tokens.add(NewToken(name=name, scopes=SCOPES, ends=wall_now() + DAY), LOCAL)
             for name in ("case-system", "stolen")
         ]
         mine = {"authorization": f"Bearer {made['token']}"}
@@ -262,7 +263,7 @@ async def test_p2_nothing_is_done_by_requests_that_waited_for_the_ledger_while_t
             }
 
         before, door = await everything(), here.door
-        ends = times.write(utc_now() + 300 * DAY)
+        ends = times.write(wall_now() + 300 * DAY)
         answers = await behind_a_revocation(
             here, "stolen",
             door.post("/v1/tokens", json={"name": "another", "scopes": ["read"], "ends": ends}, headers=mine),
@@ -333,7 +334,7 @@ async def test_a_token_makes_and_resets_no_member_who_may_do_more_or_lasts_longe
 ) -> None:
     """Given a token that may administer, when its holder asks for a member's one-time password, then the roles permit nothing that the token does not, and nobody who manages staff or systems outlives its end."""
     async with desk_of("ngo-a", tmp_path) as here:
-        new = NewToken.model_validate({"name": "page", "scopes": scopes, "ends": utc_now() + DAY})
+        new = NewToken.model_validate({"name": "page", "scopes": scopes, "ends": wall_now() + DAY})
         token = (await here.behind.tokens.add(new, LOCAL))["token"]
         staff, headers = here.behind.staff, {"authorization": f"Bearer {token}"}
         colleague, _ = await staff.add(NewMember(name="A Colleague", roles=tuple(roles)), "door.json")
@@ -371,7 +372,7 @@ async def test_each_permission_asks_for_a_scope_of_the_token_that_gives_it(tmp_p
 async def test_a_member_whose_roles_grow_meanwhile_is_not_reset_by_a_token_that_may_do_less(tmp_path: Path) -> None:
     """Given a reset that waits for the ledger, when the member gets another role before it, then the reset is refused and the member signs in as before."""
     async with desk_of("ngo-a", tmp_path) as here:
-        new = NewToken(name="page", scopes=("administer", "read"), ends=utc_now() + DAY)
+        new = NewToken(name="page", scopes=("administer", "read"), ends=wall_now() + DAY)
         token = (await here.behind.tokens.add(new, LOCAL))["token"]
         here.behind.__dict__["staff"] = Staff(here.desk.seat, StaffSettings.read({"roles": {"worker": ["read_cases"]}}))
         staff = here.behind.staff
@@ -449,7 +450,7 @@ async def test_the_list_goes_on_behind_the_longest_name(tmp_path: Path) -> None:
     longest = "a" * 64
     async with desk_of("ngo-a", tmp_path) as here:
         for name in (longest, "b"):
-            await here.behind.tokens.add(NewToken(name=name, scopes=("read",), ends=utc_now() + DAY), LOCAL)
+            await here.behind.tokens.add(NewToken(name=name, scopes=("read",), ends=wall_now() + DAY), LOCAL)
         first = (await here.door.get("/v1/tokens", params={"limit": 1})).json()
         second = (await here.door.get("/v1/tokens", params={"limit": 1, "after": first["next"]})).json()
 
@@ -460,7 +461,7 @@ async def test_the_list_goes_on_behind_the_longest_name(tmp_path: Path) -> None:
 async def test_the_administrator_makes_and_revokes_tokens_at_the_door(tmp_path: Path) -> None:
     """A system gets in with the token that was made, does what it permits, and is out with the next request."""
     async with desk_of("ngo-a", tmp_path) as here:
-        ends = times.write(utc_now() + DAY)
+        ends = times.write(wall_now() + DAY)
         made = (await here.door.post("/v1/tokens", json={"name": "booking", "scopes": ["read"], "ends": ends})).json()
         as_booking = {"authorization": f"Bearer {made['token']}"}
 

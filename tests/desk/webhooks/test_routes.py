@@ -10,8 +10,9 @@ import pytest
 from agencies import CASE
 from desk.given import BED, REF, behind_a_revocation, desk_of
 from desk.webhooks.receiver import Got, hear, hooks_of, receiving, says
+from nrmbus.bus.wall_clock import wall_now
 from nrmbus.desk.http.scopes import LOCAL
-from nrmbus.desk.http.tokens import NewToken, utc_now
+from nrmbus.desk.http.tokens import NewToken
 from nrmbus.wire import times
 
 
@@ -86,7 +87,7 @@ async def test_no_webhook_is_added_for_a_token_that_was_revoked_while_the_receiv
 
     async with desk_of("shelter", tmp_path) as given, receiving(late) as receiver, hooks_of(given):
         receiver.allows, tokens = None, given.behind.tokens
-        ends = utc_now() + timedelta(days=1)
+        ends = wall_now() + timedelta(days=1)
         made = await tokens.add(NewToken(name="old-system", scopes=("administer",), ends=ends), LOCAL)
         mine = {"authorization": f"Bearer {made['token']}"}
         asking = asyncio.create_task(given.door.post("/v1/webhooks", json={"url": receiver.url}, headers=mine))
@@ -108,7 +109,7 @@ async def test_nothing_of_a_webhook_changes_for_a_token_that_was_revoked_while_i
         webhook = await hooks.add(receiver.url)
         await hear(given)
         await hooks.settle()
-        ends = utc_now() + timedelta(days=1)
+        ends = wall_now() + timedelta(days=1)
         made = await given.behind.tokens.add(NewToken(name="stolen", scopes=("administer",), ends=ends), LOCAL)
         mine = {"authorization": f"Bearer {made['token']}"}
         names = ("webhooks", "deliveries", "attempts", "book")

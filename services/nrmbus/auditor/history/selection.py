@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from nrmbus.auditor.history.history import Entry, History
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.wall_clock import wall_now
 from nrmbus.rules.profile import matches
 from nrmbus.wire import times
 
@@ -144,4 +145,4 @@ def time_of(folder: BusFolder, history: History) -> datetime:
     """Return the time now by the bus's clock: real time, or on a bus for playing the time of the last registration."""
     if folder.settings.play and history.entries:
         return max(entry.registration.time for entry in history.entries)
-    return datetime.now(UTC).replace(microsecond=0)
+    return wall_now()

@@ -17,13 +17,14 @@ from nrmbus.bus.embedded import jars, listeners, ports
 from nrmbus.bus.embedded.archive import Archive, rehearse
 from nrmbus.bus.embedded.node import ENVIRONMENT, Node
 from nrmbus.bus.errors import KafkaFailed
-from nrmbus.bus.folder import BusFolder, Listening, utc_now
+from nrmbus.bus.folder import BusFolder, Listening
 from nrmbus.bus.kafka import clients
 from nrmbus.bus.kafka.cluster import BROKER_SETTINGS, cluster_id, replicated_settings, tls_settings
 from nrmbus.bus.kafka.gate import Gate
 from nrmbus.bus.pki.authority import BROKER, OPERATOR, Authority
 from nrmbus.bus.private_files import write_json
 from nrmbus.bus.reach import Reach, Tls, Where, piped
+from nrmbus.bus.wall_clock import written_now
 
 START_SECONDS: Final = 60.0
 """How long a start may take before it has failed; 1 to 3 s are usual."""
@@ -301,7 +302,7 @@ class EmbeddedKafka:
         with self._log(node) as log:
             node.launch(java, self._properties("kafka", node), self.folder.path, log, self._grace)
         first = self.nodes[0]
-        now = {"bootstrap": self.bootstrap, "controller": first.controller, "pid": first.pid, "since": utc_now()}
+        now = {"bootstrap": self.bootstrap, "controller": first.controller, "pid": first.pid, "since": written_now()}
         write_json(self.folder.run / "broker.json", now)
 
     def _wait(self) -> bool:

@@ -25,9 +25,10 @@ from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata
 
 from nrmbus.bus.aiokafka_patches import private
-from nrmbus.bus.folder import BusFolder, utc_now
+from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka import clients, groups
 from nrmbus.bus.private_files import lock_file
+from nrmbus.bus.wall_clock import written_now
 from nrmbus.wire.names import inbox_of
 
 HELD: Final = 72
@@ -222,7 +223,7 @@ class Me(NamedTuple):
     def lease(self, generation: int) -> Lease:
         """Return this process's lease."""
         host = _NAMELESS.sub("-", socket.gethostname())[:64]
-        return Lease(self.bus, generation, self.place, host, os.getpid(), utc_now())
+        return Lease(self.bus, generation, self.place, host, os.getpid(), written_now())
 
 
 class Held:

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -13,6 +12,7 @@ from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.private_files import write_private, write_private_lines
 from nrmbus.bus.references import whole
+from nrmbus.bus.wall_clock import wall_now
 from nrmbus.cli.audit.on_record import Asker, Question
 from nrmbus.cli.audit.own_reading import verified
 from nrmbus.cli.commands import Commands
@@ -118,7 +118,7 @@ def _history(folder: BusFolder, given: tuple[Path, Release], out: Path, question
         raise BusError("These figures are of another bus: give a release that nrmbus figures wrote here.")
     seen = verified(folder)
     question.put("figures")
-    made = times.write(datetime.now(UTC).replace(microsecond=0))
+    made = times.write(wall_now())
     records = ((kept.entry.registration.partition, kept.record) for kept in seen.history.kept())
     try:
         count = write_private_lines(out.absolute(), exported(release, seen.directory.signed, records, made=made))

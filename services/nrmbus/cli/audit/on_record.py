@@ -13,7 +13,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from http import HTTPStatus
 from http.client import HTTPException
 from pathlib import Path
@@ -25,6 +24,7 @@ from nrmbus.auditor.web.names import OFF_THE_RECORD, Purpose
 from nrmbus.auditor.web.users import Users
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.wall_clock import wall_now
 from nrmbus.cli import local_door
 from nrmbus.cli.actor import account
 
@@ -330,7 +330,7 @@ class Question:
 
         asked = Asked(self._actor, self._purpose, what, case or Users(self._home).own_number(), event)
         try:
-            OffTheRecord(self._home).note(asked, datetime.now(UTC).replace(microsecond=0), self._why)
+            OffTheRecord(self._home).note(asked, wall_now(), self._why)
         except OSError as error:
             raise BusError(
                 f"{self._home / OFF_THE_RECORD} cannot be written ({error.strerror}), so nothing is shown: make room for it."

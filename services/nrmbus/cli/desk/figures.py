@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final
@@ -14,6 +13,7 @@ import typer
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.private_files import write_private
+from nrmbus.bus.wall_clock import wall_now
 from nrmbus.cli.commands import Commands
 from nrmbus.cli.desk.desks import UNANSWERED, door_of, published
 from nrmbus.cli.options import BusContext, to_write
@@ -163,17 +163,13 @@ def _written(release: Release, format: Format, language: Language) -> str:
         case Format.CSV:
             return sheet.write(release)
         case Format.SDMX:
-            return sdmx.data(release, prepared=_now()).decode()
+            return sdmx.data(release, prepared=wall_now()).decode()
         case Format.STRUCTURE:
-            return sdmx.structure(release, InAllLanguages(_ANYWHERE), prepared=_now()).decode()
+            return sdmx.structure(release, InAllLanguages(_ANYWHERE), prepared=wall_now()).decode()
         case Format.HTML:
             return document(release, Words(language.value, _ANYWHERE)) + "\n"
         case _:
             return release.to_json().decode() + "\n"
-
-
-def _now() -> datetime:
-    return datetime.now(UTC).replace(microsecond=0)
 
 
 @dataclass(frozen=True, slots=True)

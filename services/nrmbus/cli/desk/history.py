@@ -10,8 +10,9 @@ from typing import Annotated, Any, Final
 import typer
 
 from nrmbus.bus.errors import BusError
-from nrmbus.bus.folder import BusFolder, utc_now
+from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.private_files import make_private, write_private
+from nrmbus.bus.wall_clock import written_now
 from nrmbus.cli.actor import number_at
 from nrmbus.cli.commands import Commands
 from nrmbus.cli.counted import counted
@@ -118,7 +119,7 @@ async def _write(folder: BusFolder, agency: str, out: Path, actor: str, purpose:
         written.lines("cases.jsonl", summaries)
         written.lines("reads.jsonl", reads)
         written.lines("left-out.jsonl", left_out)
-        about = {"agency": agency, "bus": folder.settings.bus, "date": utc_now(), **totals}
+        about = {"agency": agency, "bus": folder.settings.bus, "date": written_now(), **totals}
         written.put("README.txt", _README.format(**about).encode())
         written.end()
         return totals

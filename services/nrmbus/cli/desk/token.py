@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.wall_clock import wall_now
 from nrmbus.cli.commands import Commands
 from nrmbus.cli.desk.desks import door_of
 from nrmbus.cli.options import AsJson, BusContext
@@ -67,7 +68,7 @@ def add(
 
     The desk stores a digest. The system sends the token in the header `Authorization: Bearer`.
     """
-    ends = times.write(datetime.now(UTC).replace(microsecond=0) + timedelta(days=days))
+    ends = times.write(wall_now() + timedelta(days=days))
     asked: dict[str, Any] = {"name": name, "scopes": [each.value for each in scope or ()], "ends": ends}
     asked |= {} if a_minute is None else {"a_minute": a_minute}
     made = asyncio.run(_post(context.folder, agency, asked))

@@ -8,11 +8,11 @@ from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka.gate import Gate
 from nrmbus.bus.pki.authority import OPERATOR
+from nrmbus.bus.wall_clock import wall_now
 from nrmbus.cli.counted import counted
 from nrmbus.directory import DirectoryError, renewal
 from nrmbus.directory.admission import catch_up, home_of, read_directory
 from nrmbus.directory.commands import is_operator, read_file, sign_head, with_keys_that_hold
-from nrmbus.directory.heads import utc_time
 from nrmbus.directory.operator import NEXT, Identity
 from nrmbus.directory.operator_inbox import answer
 
@@ -32,7 +32,7 @@ def renewed(folder: BusFolder, agency: str, file: Path | None, known: Path | Non
         path, home, more = Path(f"{agency}.renewal.json"), home_of(folder, agency), ""
         waiting = home / "keys" / NEXT
         if Identity.kids_in(waiting) and known is not None:
-            with_keys_that_hold(home, agency, read_file(folder, known), utc_time())
+            with_keys_that_hold(home, agency, read_file(folder, known), wall_now())
         elif Identity.kids_in(waiting):
             more = (
                 f"\nNew keys wait in {waiting}. If they are valid by now, the operator refuses {path}: run the "

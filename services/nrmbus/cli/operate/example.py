@@ -16,6 +16,7 @@ from nrmbus.bus.embedded.ports import HOST
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.private_files import write_private
+from nrmbus.bus.wall_clock import wall_now
 from nrmbus.cli.membership.admitting import admitting
 from nrmbus.cli.operate.foreground import progress_bar, until_told, wait_until_ready
 from nrmbus.cli.operate.invented import INVENTED, agencies_file, mark_of, newcomers_of_example
@@ -26,7 +27,7 @@ from nrmbus.host.supervisor import Supervisor
 from nrmbus.intake.codes import shown
 from nrmbus.intake.store import FOLDER as PUBLIC
 from nrmbus.play.bus import BusStage
-from nrmbus.play.example import catch_up, keep_time, now, play_until_now
+from nrmbus.play.example import catch_up, keep_time, play_until_now
 from nrmbus.play.example_figures import event_of, invented
 from nrmbus.play.people import CODE, PASSWORD, PEOPLE, to_do, write_on_page
 from nrmbus.play.stage import StageError
@@ -122,7 +123,7 @@ async def _release_figures(folder: BusFolder) -> None:
     """Have two people of the statistics release made-up figures of the year before, so that every agency has some to look at."""
     settings = folder.settings
     release = await asyncio.to_thread(
-        invented, now().year - 1, bus=settings.bus, partitions=settings.partitions, policy=settings.policy
+        invented, wall_now().year - 1, bus=settings.bus, partitions=settings.partitions, policy=settings.policy
     )
     async with Door.of(folder.agency(STATISTICS).path) as door:
         numbers = [
@@ -137,7 +138,7 @@ async def _show(folder: BusFolder, agencies: Iterable[str]) -> None:
     for agency in agencies:
         async with Door.of(folder.agency(agency).path) as door:
             # By name: browsers make no passkey for an address.
-            deeds, url = await to_do(door, agency, now()), door.url.replace(HOST, "localhost")
+            deeds, url = await to_do(door, agency, wall_now()), door.url.replace(HOST, "localhost")
         for place, (name, role) in enumerate(PEOPLE[agency].items()):
             where = (agency, url)[place] if place < 2 else ""
             table.add_row(where, name, role.replace("_", " "), deeds[role])

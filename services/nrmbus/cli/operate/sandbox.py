@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -13,6 +13,7 @@ import typer
 
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.private_files import make_private
+from nrmbus.bus.wall_clock import wall_now
 from nrmbus.cli.commands import Commands
 from nrmbus.cli.membership.admitting import admitting, newcomers_of
 from nrmbus.cli.membership.keys import unlock
@@ -107,7 +108,7 @@ async def _play(folder: BusFolder, agency: str, others: Iterable[str], declines:
 
 async def _token(home: Path) -> tuple[str, str]:
     """Return the address of the desk whose folder is *home*, and a new token; that of the last start ends."""
-    ends = times.write(datetime.now(UTC).replace(microsecond=0) + timedelta(days=DAYS))
+    ends = times.write(wall_now() + timedelta(days=DAYS))
     async with Door.of(home) as door:
         with suppress(DoorError):
             await door.delete(f"/v1/tokens/{NAME}")

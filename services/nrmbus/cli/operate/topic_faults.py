@@ -10,6 +10,7 @@ from aiokafka import TopicPartition
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka import clients
 from nrmbus.bus.reach import Reach
+from nrmbus.bus.wall_clock import wall_now
 from nrmbus.cli.counted import counted
 from nrmbus.cli.membership.admitter import FEW
 from nrmbus.cli.operate.faults import SET_CLOCKS, SKEW, UNSIGNED, Finding, seconds
@@ -17,7 +18,7 @@ from nrmbus.directory import SERVICES, Directory, epochs, operator_key
 from nrmbus.directory.admission import home_of
 from nrmbus.directory.epochs import Ending
 from nrmbus.directory.fold import TWO
-from nrmbus.directory.heads import is_stale, utc_time
+from nrmbus.directory.heads import is_stale
 from nrmbus.host.expired_keys import WITHOUT_DESK
 from nrmbus.wire.names import AUDITOR, CASES, CHECKPOINTS, DIRECTORY, QUARANTINE
 
@@ -137,7 +138,7 @@ async def read_topic(folder: BusFolder, where: Reach) -> TopicRead:
                 directory.add(record.value)
                 if directory.head is not before:
                     appended = newest
-    head, now = directory.head, utc_time()
+    head, now = directory.head, wall_now()
     here = [*folder.agencies(), *(each for each in SERVICES if (folder.service(each) / "keys").exists())]
     ending = tuple(found for each in here if (found := epochs.ending(directory, each, now)))
     left = () if folder.settings.play else tuple(_left(folder, directory, here, now - timedelta(days=1)))

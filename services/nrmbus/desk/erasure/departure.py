@@ -3,12 +3,12 @@
 import sqlite3
 from collections.abc import Collection
 from contextlib import suppress
-from datetime import UTC, datetime
 from typing import Final
 
 import sqlalchemy as sql
 from sqlalchemy.exc import SQLAlchemyError
 
+from nrmbus.bus.wall_clock import wall_now
 from nrmbus.desk.erasure import rounds
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.outbox import documents
@@ -41,7 +41,7 @@ async def delete(place: Place, *, bus: str, agency: str, cases: Collection[str])
                 if rounds.may_be_sent(tx, case):
                     raise DeskError("still_open")
             rounds.erase(tx, cases)
-            now = times.write(datetime.now(UTC).replace(microsecond=0))
+            now = times.write(wall_now())
             for case in cases:  # one by one: PostgreSQL takes 65,535 values in a statement
                 rounds.close_tasks(tx, tables.tasks.c.subject == case, at=now)
             # A case that was only typed is in no list, so nothing else would end its drafts, uploads and label.

@@ -18,6 +18,7 @@ from pydantic_core import PydanticCustomError
 from sqlalchemy import Connection, Row, bindparam, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
+from nrmbus.bus.wall_clock import wall_now
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.http.limits import A_MINUTE, MOST_A_MINUTE
 from nrmbus.desk.http.scopes import LOCAL, SCOPES, Caller, ScopeName
@@ -99,11 +100,6 @@ class _Token:
         return times.read(last) if last else None
 
 
-def utc_now() -> datetime:
-    """Return the wall clock's time, by which tokens end, also on a bus for playing."""
-    return datetime.now(UTC).replace(microsecond=0)
-
-
 class Tokens:
     """The tokens of one desk."""
 
@@ -112,7 +108,7 @@ class Tokens:
         ledger: Ledger,
         is_local: Callable[[str | None], bool],
         a_minute: int = A_MINUTE,
-        now: Callable[[], datetime] = utc_now,
+        now: Callable[[], datetime] = wall_now,
     ) -> None:
         """Read the tokens in *ledger*; *is_local* recognises the token of ``door.json`` in an Authorization header.
 

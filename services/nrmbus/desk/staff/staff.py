@@ -3,12 +3,13 @@
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, Literal
 
 from sqlalchemy import Connection
 
 from nrmbus.bus.folder import PLAY
+from nrmbus.bus.wall_clock import wall_now
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.staff import passkeys, passwords
 from nrmbus.desk.staff.attempts import Attempts
@@ -60,15 +61,10 @@ class HalfWay:
     """For an authenticator app, if the member is to have one."""
 
 
-def utc_now() -> datetime:
-    """Return the wall clock's time, by which sessions end, also on a bus for playing."""
-    return datetime.now(UTC).replace(microsecond=0)
-
-
 class Staff:
     """Members, sessions and sign-ins of one desk."""
 
-    def __init__(self, seat: Seat, settings: StaffSettings, now: Callable[[], datetime] = utc_now) -> None:
+    def __init__(self, seat: Seat, settings: StaffSettings, now: Callable[[], datetime] = wall_now) -> None:
         """Read the staff in the ledger of *seat*, with the agency's *settings*."""
         self.settings, self.now, self._seat = settings, now, seat
         self.members = Members(seat, settings.permissions, now)

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,6 +18,7 @@ from sqlalchemy import Connection, Row, delete
 from sqlalchemy.exc import SQLAlchemyError
 
 from nrmbus import telemetry
+from nrmbus.bus.wall_clock import wall_now
 from nrmbus.desk.errors import DeskCode, DeskError
 from nrmbus.desk.looking import LOOK_SECONDS, keep_looking
 from nrmbus.desk.state import book
@@ -63,10 +64,6 @@ def _sender(url: str, egress: Egress) -> "Sender":
     return Sender(url, egress)
 
 
-def _wall() -> datetime:
-    return datetime.now(UTC).replace(microsecond=0)
-
-
 @dataclass(slots=True)
 class _Line:
     """Connection to one endpoint, and what is under way there."""
@@ -90,7 +87,7 @@ class Webhooks:
         egress: Egress,
         *,
         may_send: Callable[[], bool] = lambda: True,
-        now: Callable[[], datetime] = _wall,
+        now: Callable[[], datetime] = wall_now,
         jitter: Callable[[float, float], float] = random.uniform,
     ) -> None:
         """Send as *egress* allows, while *may_send*: another process may have put this one out.

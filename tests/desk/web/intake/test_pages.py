@@ -19,9 +19,10 @@ from desk.given import Given, desk_of
 from desk.web.browsing import browsing, kept_in, member, titles
 from desk.web.staff.given import office
 from intake.given import CANARY, ID, WRITTEN, holder, on_disk, take
+from nrmbus.bus.wall_clock import wall_now
 from nrmbus.desk import intake
 from nrmbus.intake.messages import MOST_CHARACTERS, Hotline, Written
-from nrmbus.intake.store import IntakeStore, StoreFull, wall_time
+from nrmbus.intake.store import IntakeStore, StoreFull
 from nrmbus.wire import ids
 
 WORKER = member("intake", "publish", "read_cases")
@@ -34,14 +35,14 @@ async def write(here: Given, home: Path, id: str = ID, written: Written = WRITTE
     here.behind.home = home
     await intake.tend(here.desk.seat, home)
     store, person = IntakeStore(home), holder()
-    store.take(person, id, lambda to: OUR.seal(written, to, id=id, ref=person.ref), now=wall_time(), danger=danger)
+    store.take(person, id, lambda to: OUR.seal(written, to, id=id, ref=person.ref), now=wall_now(), danger=danger)
     store.close()
 
 
 def to_person(home: Path) -> list[str]:
     """Return the answers that the code's holder opens."""
     store, person = IntakeStore(home), holder()
-    thread = store.found(person.ref, now=wall_time())
+    thread = store.found(person.ref, now=wall_now())
     store.close()
     assert thread is not None
     return [OUR.opened_by(person, each.letter, id=each.id) for each in thread.messages if each.who is not None]

@@ -12,7 +12,7 @@ from agencies import SIGNAL
 from desk.web.staff.given import office, text_of
 from nrmbus.bus.agency_folder import BACKED_UP
 from nrmbus.bus.vitals import WAITS
-from nrmbus.desk.staff.staff import utc_now
+from nrmbus.bus.wall_clock import wall_now
 from nrmbus.desk.state import beginnings, book, integrity, older_copy
 from nrmbus.desk.store import tables
 from nrmbus.desk.store.ledger import open_task
@@ -90,7 +90,7 @@ async def test_webhooks_and_backups_are_said_in_words(tmp_path: Path) -> None:
             tx.execute(tables.deliveries.insert(), row | {"state": "delivered", "closed": long_ago})
         (tmp_path / BACKED_UP).write_text(json.dumps({"generation": 1, "made": long_ago}))
         page = text_of(await it.get("/condition"))
-        (home / BACKED_UP).write_text(json.dumps({"generation": 2, "made": times.write(utc_now())}))
+        (home / BACKED_UP).write_text(json.dumps({"generation": 2, "made": times.write(wall_now())}))
         newer = text_of(await it.get("/condition"))
 
     assert f"Webhook {works} to works.example.org Works. Last taken on 1 March 2026" in page

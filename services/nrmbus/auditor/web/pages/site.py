@@ -24,7 +24,7 @@ from nrmbus.auditor.web.pages.rules import rules_shown
 from nrmbus.auditor.web.pages.visit import Visit, comes_from, inside
 from nrmbus.auditor.web.sessions import Attempts, Begun, HalfWay, Session, Sessions
 from nrmbus.auditor.web.users import FILE, Users, UsersUnreadable
-from nrmbus.directory.heads import utc_time
+from nrmbus.bus.wall_clock import wall_now
 from nrmbus.rules import Profile
 from nrmbus.rules.handbook.lookup import facts_of
 from nrmbus.telemetry import log
@@ -223,7 +223,7 @@ class Site:
         return response
 
     def _takes(self, begun: HalfWay, code: str) -> bool:
-        now = utc_time()
+        now = wall_now()
         if begun.secret is None:
             return self._apps.is_code(begun.name, code, now)
         step = second_factor.step_of(begun.secret, code, now, None)
@@ -320,7 +320,7 @@ class Site:
             "session": visit.session,
             "purposes": PURPOSES,
             "alarms": answers.alarms(t) if answers and visit.session else [],
-            "now": answers.now() if answers else utc_time(),
+            "now": answers.now() if answers else wall_now(),
             "on_record": record and {
                 "place": self._place(record),
                 "time": record.time,

@@ -9,6 +9,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row
 
 from nrmbus import telemetry
+from nrmbus.bus.wall_clock import wall_now
 from nrmbus.desk.desk import Desk
 from nrmbus.desk.duties import Duties
 from nrmbus.desk.looking import LOOK_SECONDS, keep_looking
@@ -39,10 +40,6 @@ TASKS: Final = {
 """Tasks for the administrator, with their sentences."""
 
 
-def _wall() -> datetime:
-    return datetime.now(UTC).replace(microsecond=0)
-
-
 class Notices:
     """Notices of one desk."""
 
@@ -53,7 +50,7 @@ class Notices:
         settings: MailSettings,
         *,
         may_send: Callable[[], bool] = lambda: True,
-        now: Callable[[], datetime] = _wall,
+        now: Callable[[], datetime] = wall_now,
         jitter: Callable[[float, float], float] = random.uniform,
         unread: Callable[[], Iterable[str] | None] = tuple,
     ) -> None:

@@ -11,10 +11,10 @@ from starlette.responses import Response
 from nrmbus.bus.agency_folder import OLD_BACKUP, AgencyFolder
 from nrmbus.bus.errors import NoBus
 from nrmbus.bus.vitals import WAITS
+from nrmbus.bus.wall_clock import wall_now
 from nrmbus.desk.errors import MEANINGS
 from nrmbus.desk.http import views
 from nrmbus.desk.http.measured import oldest_open
-from nrmbus.desk.staff.staff import utc_now
 from nrmbus.desk.store.ledger import finish_task
 from nrmbus.desk.web.shell import NotFound, Pages, Visit
 from nrmbus.desk.webhooks import store
@@ -124,7 +124,7 @@ def _backup(visit: Visit) -> tuple[str, str, bool] | None:
     if made is None:
         words, is_old = t("This machine knows of none. Ask the operator of the bus whether your folder is backed up, and how often."), False  # fmt: skip
     else:
-        is_old = utc_now() - made > OLD_BACKUP
+        is_old = wall_now() - made > OLD_BACKUP
         words = t("The last one was complete on {moment}.", moment=t.moment(made))
     with suppress(NoBus, OSError):
         if folder.settings.ledger:

@@ -6,9 +6,10 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
+from nrmbus.bus.wall_clock import wall_now
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.http.scopes import LOCAL, SCOPES
-from nrmbus.desk.http.tokens import LONGEST, NewToken, utc_now
+from nrmbus.desk.http.tokens import LONGEST, NewToken
 from nrmbus.desk.web.shell import NotFound, Pages, Visit, url
 from nrmbus.desk.web.staff.account import moment_of
 from nrmbus.web.frame import LANGUAGE
@@ -85,7 +86,7 @@ async def add(visit: Visit) -> Response:
     errors = {} if days else {"days": t("Choose when the token ends.")}
     try:
         asked = NewToken(
-            name=values["name"], scopes=scopes, ends=min(utc_now() + timedelta(days=days or 1), utc_now() + LONGEST)
+            name=values["name"], scopes=scopes, ends=min(wall_now() + timedelta(days=days or 1), wall_now() + LONGEST)
         )
     except ValueError:
         asked, errors = (
