@@ -26,11 +26,14 @@ from babel.numbers import format_currency
 from babel.units import format_unit
 from pydantic import BaseModel
 
+from nrmbus.events.codes import PaperLanguage
 from nrmbus.packed import packed
 
 Language = Literal["az", "en", "ru"]
 LANGUAGES: Final[Mapping[Language, str]] = {"az": "Azərbaycanca", "en": "English", "ru": "Русский"}
 """Languages with their own names."""
+IN_EVENTS: Final[Mapping[str, PaperLanguage]] = {"az": "aze", "en": "eng", "ru": "rus"}
+"""Codes of the same languages in events (ISO 639-2/T)."""
 LOCALE: Final = packed("web/locale")
 _FACT: Final = re.compile(
     r" \(\{decider\}\)|\{(?P<clock>D-[A-Z0-9]+)(?:\.(?P<urgency>[a-z]+))?\}|\{(?P<period>recovery|stay|follow_up)\}|\{allowance\}"

@@ -9,10 +9,10 @@ from pydantic import ValidationError
 from desk.given import StandingClock, desk_of
 from desk.staff.given import one_time_in, staff_at
 from nrmbus.desk.errors import DeskError
-from nrmbus.desk.staff.members import LANGUAGES
 from nrmbus.desk.staff.permissions import PERMISSIONS, ROLES, StaffSettings, defaults, permits
 from nrmbus.desk.store import tables
 from nrmbus.web.folding import folded
+from nrmbus.web.words import LANGUAGES
 
 pytestmark = pytest.mark.usefixtures("kept", "cheap_passwords")
 

@@ -27,7 +27,7 @@ from nrmbus.statistics import sdmx, sheet
 from nrmbus.statistics.document import document
 from nrmbus.statistics.named import InAllLanguages
 from nrmbus.statistics.spans import Span
-from nrmbus.web.words import Words
+from nrmbus.web.words import Language, Words
 from nrmbus.wire.names import STATISTICS
 
 app = Commands()
@@ -44,14 +44,6 @@ class Format(StrEnum):
     SDMX = "sdmx"
     STRUCTURE = "sdmx-structure"
     HTML = "html"
-
-
-class Language(StrEnum):
-    """Languages of the page."""
-
-    AZ = "az"
-    EN = "en"
-    RU = "ru"
 
 
 @dataclass(frozen=True)
@@ -97,7 +89,7 @@ def figures(
             "sdmx-structure: the two messages of SDMX-ML 2.1, for Eurostat. html: a page with charts, to publish or print."
         ),
     ] = Format.JSON,
-    language: Annotated[Language, typer.Option(help="With --format html: the language of the page.")] = Language.AZ,
+    language: Annotated[Language, typer.Option(help="With --format html: the language of the page.")] = "az",
     release: Annotated[
         Path | None,
         typer.Option(
@@ -167,7 +159,7 @@ def _written(release: Release, format: Format, language: Language) -> str:
         case Format.STRUCTURE:
             return sdmx.structure(release, InAllLanguages(_ANYWHERE), prepared=wall_now()).decode()
         case Format.HTML:
-            return document(release, Words(language.value, _ANYWHERE)) + "\n"
+            return document(release, Words(language, _ANYWHERE)) + "\n"
         case _:
             return release.to_json().decode() + "\n"
 

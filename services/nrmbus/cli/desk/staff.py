@@ -37,7 +37,7 @@ class Role(StrEnum):
 
 
 class Language(StrEnum):
-    """Languages of the pages."""
+    """Languages of the pages, listed again: `nrmbus[cli]` has none of the packages that `nrmbus.web.words` needs."""
 
     AZ = "az"
     EN = "en"

@@ -6,8 +6,9 @@ from pydantic import ConfigDict, Field
 
 from nrmbus.desk.http.documented import Answer, plain
 from nrmbus.desk.http.scopes import ScopeName
-from nrmbus.desk.staff.members import Language, Standing
+from nrmbus.desk.staff.members import Standing
 from nrmbus.desk.staff.permissions import Role
+from nrmbus.web.words import Language
 
 Ref = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
 Time = Annotated[str, Field(json_schema_extra={"format": "date-time"}, description="UTC, to the second.")]

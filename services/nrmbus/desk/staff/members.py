@@ -27,10 +27,9 @@ from nrmbus.desk.state.context import Seat
 from nrmbus.desk.store import tables
 from nrmbus.events.model import Frozen
 from nrmbus.web.folding import folded
+from nrmbus.web.words import LANGUAGES, Language
 from nrmbus.wire import times
 
-Language = Literal["az", "en", "ru"]
-LANGUAGES: Final[tuple[Language, ...]] = get_args(Language)
 When = Literal["at_once", "daily", "none"]
 """When notices come by mail."""
 WHEN: Final[tuple[When, ...]] = get_args(When)

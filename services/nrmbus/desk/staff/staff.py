@@ -14,7 +14,7 @@ from nrmbus.desk.errors import DeskError
 from nrmbus.desk.staff import passkeys, passwords
 from nrmbus.desk.staff.attempts import Attempts
 from nrmbus.desk.staff.late_forms import LateForms
-from nrmbus.desk.staff.members import Language, Member, Members, NewMember
+from nrmbus.desk.staff.members import Member, Members, NewMember
 from nrmbus.desk.staff.passkeys import Challenges
 from nrmbus.desk.staff.passwords import Passwords, Weakness
 from nrmbus.desk.staff.permissions import Provider, StaffSettings
@@ -22,6 +22,7 @@ from nrmbus.desk.staff.sessions import How, Session, Sessions, digest_of
 from nrmbus.desk.state.context import Seat
 from nrmbus.events.errors import Problem
 from nrmbus.web import second_factor
+from nrmbus.web.words import Language
 from nrmbus.wire import times
 
 if TYPE_CHECKING:

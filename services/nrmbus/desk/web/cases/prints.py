@@ -24,13 +24,13 @@ from nrmbus.desk.web.cases.pages import Referral, referrals_of
 from nrmbus.desk.web.shell import NotFound, Pages, Visit, url
 from nrmbus.events.access import Access, AccessPurpose
 from nrmbus.events.case import CopyIssued
-from nrmbus.events.codes import CopyForm, PaperLanguage
+from nrmbus.events.codes import CopyForm
 from nrmbus.events.model import Draft
 from nrmbus.rules.event_context import SHARING
 from nrmbus.rules.handbook.citations import citations
 from nrmbus.rules.handbook.lookup import facts_of
 from nrmbus.web.frame import LANGUAGE
-from nrmbus.web.words import LANGUAGES, Language, Words
+from nrmbus.web.words import IN_EVENTS, LANGUAGES, Language, Words
 from nrmbus.wire.json import MAX_INTEGER
 
 routes: Final = Pages()
@@ -38,7 +38,6 @@ routes: Final = Pages()
 _ASKED: Final = ("reason", "urgency", "services")
 """Fields of the request that the person's copy shows."""
 SUBMITTED: Final = "referral.submitted"
-_ISO: Final[Mapping[Language, PaperLanguage]] = {"az": "aze", "en": "eng", "ru": "rus"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +128,7 @@ async def _recorded(case: Case, what: Access, purpose: AccessPurpose, *more: Dra
 def _issued(case: Case, ref: str, language: Language, says: str) -> Draft:
     """Return the event that the person got her copy of the referral *ref*."""
     form: CopyForm = "addresses" if says == "contacts" else "referral_form"
-    data = CopyIssued(form=form, paper_language=_ISO[language])
+    data = CopyIssued(form=form, paper_language=IN_EVENTS[language])
     now, who = case.visit.door.seat.now(), case.visit.me.number
     return Draft(
         type=data.type, version=data.version, subject=case.subject, data=data, time=now, actor=who, referral=ref

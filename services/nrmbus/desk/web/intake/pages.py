@@ -1,7 +1,7 @@
 """Pages about anonymous messages. A page without an opening on record shows nothing that a person wrote."""
 
 import sqlite3
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ from nrmbus.intake.messages import MOST_CHARACTERS, Written
 from nrmbus.intake.store import IntakeStore, StoreFull, Thread
 from nrmbus.telemetry import log
 from nrmbus.web.frame import LANGUAGE, Place
+from nrmbus.web.words import IN_EVENTS
 from nrmbus.wire import ids, times
 
 routes: Final = Pages()
@@ -27,8 +28,6 @@ SIGNAL: Final = SignalRecorded.type
 MOST_ROWS: Final = 100
 """Rows of each group; behind a flood the page stays as light, and danger comes first."""
 _LONGEST_NUMBER: Final = 9
-_LANGUAGES: Final[Mapping[str, str]] = {"az": "aze", "en": "eng", "ru": "rus"}
-"""Languages of the public page, by the codes of events."""
 
 
 _AWAY: Final = (sqlite3.Error, StoreFull, SQLAlchemyError, OSError)
@@ -247,7 +246,7 @@ def prefilled(conversation: Conversation, role: str | None, basis: str | None) -
         "data.detector": role or "",
         "data.urgency": "emergency" if conversation.thread.danger else "",
         "data.basis": "help_requested" if first.for_whom == "myself" else "",
-        "sealed.language": _LANGUAGES.get(first.language, ""),
+        "sealed.language": IN_EVENTS.get(first.language, ""),
         "sealed.told_by": "told_by_person" if first.for_whom == "myself" else "third_party" if first.for_whom else "",
         "legal_basis": basis or "",
     }

@@ -6,7 +6,6 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
-from nrmbus.desk.staff.members import LANGUAGES
 from nrmbus.desk.staff.passwords import LEAST
 from nrmbus.desk.staff.sessions import How, Session
 from nrmbus.desk.staff.staff import NotSignedIn
@@ -16,8 +15,7 @@ from nrmbus.desk.web.staff import cookies
 from nrmbus.desk.web.staff.sign_in import app_values, recovery_codes, said, to_add, weak
 from nrmbus.web.frame import LANGUAGE
 from nrmbus.web.second_factor import new_secret
-from nrmbus.web.words import LANGUAGES as NAMES
-from nrmbus.web.words import Words
+from nrmbus.web.words import LANGUAGES, Words
 from nrmbus.wire import times
 
 routes: Final = Pages()
@@ -85,7 +83,7 @@ def _account(visit: Visit, language: str) -> Response:
     sessions = [session_row(visit, each) for each in staff.sessions.of(member.number)]
     return visit.page(
         "staff/account.html.j2", title=t("Your account"), about=member, roles=role_names(visit, member.roles),
-        keys=len(staff.members.passkeys_of(member.number)), sessions=sessions, languages=NAMES,
+        keys=len(staff.members.passkeys_of(member.number)), sessions=sessions, languages=LANGUAGES,
         language=language, done=done.get(visit.asked("done"), ""), keeps=url("/account/language"),
     )  # fmt: skip
 
