@@ -75,7 +75,7 @@ TRICKS: list[tuple[str, Callable[[bytes], bytes], str]] = [
     ("5,000 levels", added(deep(5_000)), "line_malformed"),
     ("half a million levels", added(deep(500_000)), "line_malformed"),
     ("a line longer than anybody reads", added(b'{"kind":"readme","text":"' + b"a" * MIB + b'"}'), "evidence_too_large"),
-    ("more lines than anybody reads", added(b"\n".join([b'{"kind":"schema","name":"","text":""}'] * 100_000)), "evidence_too_large"),
+    ("more lines than anybody reads", added(b"\n".join([b'{"kind":"schema","name":"","text":""}'] * 400_000)), "evidence_too_large"),
     ("a byte of the readme", lambda raw: flipped(raw, b'"# Evidence'), "digest_differs"),
     ("a byte of the verifier", lambda raw: flipped(raw, b"import argp"), "digest_differs"),
     ("a byte of a schema", lambda raw: flipped(raw, b'{"kind":"schema","name":"nrm.case.'), "digest_differs"),

@@ -73,11 +73,22 @@ async def test_a_log_that_is_being_read_again_has_no_proof_yet(hall: Hall, tmp_p
     assert answer.status_code == 404
 
 
-@pytest.mark.parametrize("span", ["from=0001-01-01&to=9999-12-31", "from=9999-12-31&to=0001-01-01", "at=0001-01-01"])
-async def test_the_first_and_the_last_day_that_there_are(span: str, hall: Hall) -> None:
+@pytest.mark.parametrize(
+    ("span", "wants"),
+    [
+        ("from=0001-01-01&to=9999-12-31", "A day is written like"),
+        ("from=9999-12-31&to=0001-01-01", "The first day is after the last day."),
+        ("from=0001-01-02&to=9999-12-30", ""),
+        ("at=0001-01-01", ""),
+    ],
+)
+async def test_the_first_and_the_last_day_that_there_are(span: str, wants: str, hall: Hall) -> None:
     """A page says what it wants instead of failing."""
     async with hall.browser() as browser:
-        assert (await browser.get(f"/search?go=1&{span}")).status_code == 200
+        page = await browser.get(f"/search?go=1&{span}")
+
+    assert page.status_code == (422 if wants else 200)
+    assert wants in page.text
 
 
 @pytest.mark.parametrize(

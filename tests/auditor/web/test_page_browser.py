@@ -84,7 +84,8 @@ async def test_no_page_has_a_serious_fault_or_is_wider_than_its_window(
                     found[path, width] = wrong
             assert await page.get_attribute("html", "lang") == language
     assert found == {}
-    assert here.errors == []
+    # Chromium calls it an error that the page of a mistyped number has the status 422.
+    assert [each for each in here.errors if "status of 422" not in each] == []
 
 
 async def test_every_page_is_fit_for_a_screen_reader_and_loads_nothing_from_elsewhere(
