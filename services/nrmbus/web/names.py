@@ -1,6 +1,7 @@
 """Names of languages, countries and regions: the code that somebody means by a name, and the name of a code.
 
-Names are in the three languages of the pages: of languages and countries as babel has them, of regions in ``regions.po``.
+Names are in the three languages of the pages: of languages and countries as babel has them, of languages that babel lacks in
+``languages.po``, of regions in ``regions.po``.
 """
 
 import re
@@ -22,6 +23,7 @@ Kind = Literal["language", "country", "region"]
 SPOKEN: Final = (
     "aze", "rus", "eng", "tur", "kat", "hye", "fas", "kur", "ara", "uzb", "tuk", "kaz", "kir", "tgk", "ukr", "bel", "ron", "bul",
     "hin", "urd", "ben", "nep", "sin", "tam", "vie", "zho", "tha", "tgl", "ind", "fra", "spa", "por", "deu", "amh", "som", "swa",
+    "sgn",
 )  # fmt: skip
 """Languages that a page proposes; others can be typed."""
 REGIONS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -47,6 +49,14 @@ _OTHER_CODES: Final = (
 )  # fmt: skip
 """Codes that babel reads as a language that has another code in ISO 639-2/T, or that pages propose by another one."""
 
+_GROUPS: Final = (
+    "afa", "alg", "apa", "art", "ath", "aus", "bad", "bai", "bat", "ber", "bnt", "btk", "cai", "cau", "cel", "cmc", "cpe", "cpf", "cpp", "crp",
+    "cus", "day", "dra", "fiu", "gem", "him", "ijo", "inc", "ine", "ira", "iro", "kar", "khi", "kro", "map", "mkh", "mno", "mun", "myn", "nah",
+    "nai", "nic", "nub", "oto", "paa", "phi", "pra", "roa", "sai", "sal", "sem", "sgn", "sio", "sit", "sla", "smi", "son", "ssa", "tai", "tup",
+    "tut", "wak", "wen", "ypk", "znd",
+)  # fmt: skip
+"""Codes of ISO 639-2 that babel lacks, all of groups of languages: sign languages have no other code there."""
+
 
 def code_of(kind: Kind, typed: str) -> str:
     """Return the code that *typed* is, in any case of letters, or is a name of; *typed* itself if it is none, or of several."""
@@ -57,7 +67,7 @@ def code_of(kind: Kind, typed: str) -> str:
 def is_known(kind: Kind, code: str) -> bool:
     """Return whether *code* is one of a language, a country or a region, as far as this release has a list of them."""
     if kind == "language":
-        return bool(_language(code, "en"))
+        return bool(_language(code, "en")) or code in _GROUPS
     if kind == "country":
         return code in _countries() or _EXAMPLE.fullmatch(code) is not None
     country, _, rest = code.partition("-")
@@ -80,8 +90,9 @@ def proposed(t: Words, kind: Kind, country: str = "") -> list[tuple[str, str]]:
 def _name(t: Words, kind: Kind, code: str) -> str:
     if kind == "region":
         return t.meaning("Region", code)
-    found = _language(code, t.language) if kind == "language" else Locale.parse(t.language).territories.get(code, "")
-    return t.capital(found)
+    if kind == "language":
+        return t.capital(_language(code, t.language) or t.meaning("Language", code))
+    return t.capital(Locale.parse(t.language).territories.get(code, ""))
 
 
 def _language(code: str, language: str) -> str:
@@ -107,7 +118,8 @@ def _languages() -> Iterator[str]:
 def _meant(kind: Kind) -> Mapping[str, str]:
     """Return the code by each name, as names are compared; a name of several codes is left out, since nobody knows which is meant."""
     codes = {
-        "language": (*_languages(), *SPOKEN), "country": _countries(), "region": tuple(code for each in REGIONS.values() for code in each),
+        "language": (*_languages(), *SPOKEN, *_GROUPS), "country": _countries(),
+        "region": tuple(code for each in REGIONS.values() for code in each),
     }[kind]  # fmt: skip
     found: dict[str, set[str]] = defaultdict(set)
     for t in (Words(each, zone_of("UTC")) for each in LANGUAGES):

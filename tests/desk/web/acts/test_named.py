@@ -60,3 +60,15 @@ async def test_the_guide_takes_a_language_by_its_name(tmp_path: Path) -> None:
     assert (wrong.status_code, right.status_code) == (422, 303)
     (said,) = re.findall(r'<a href="#guide-language">(.*?)</a>', wrong.text)
     assert said.endswith("ya da adı və ya kodu yazın, məsələn Rus (rus)")
+
+
+async def test_the_guide_takes_an_interpreter_of_sign_language(tmp_path: Path) -> None:
+    """Given a deaf woman who needs an interpreter, then the guide proposes sign language, and its name leads on."""
+    async with desk_of("ngo-a", tmp_path) as here, browsing(here, member(language="az")) as browser:
+        at = str((await browser.post("/app/signals/new")).headers["location"])
+        at = str((await filled(browser, at, ADULT["seen"])).headers["location"])
+        form = await browser.get(at)
+        answer = await filled(browser, at, ADULT["person"] | {"guide.language": "jest dili"})
+
+    assert '<option value="sgn">Jest dili</option>' in form.text
+    assert answer.status_code == 303
