@@ -3,7 +3,11 @@
 import json
 from collections.abc import Iterable, Sequence
 from functools import cache
+from itertools import count
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from agencies import cosignature, home, log_keys
 from nrmbus.backup.records import Kept, Writer
@@ -134,3 +138,18 @@ def backup(
         )
         store.publish(manifest, bus.operator.signing)
     return store
+
+
+def replaced_while_open(monkeypatch: pytest.MonkeyPatch, path: Path, content: bytes, opening: int = 1) -> None:
+    """Have somebody rename another file, with *content*, to *path* at its *opening*-th opening: that reader still reads the old file."""
+    opened, openings = Path.open, count(1)
+
+    def watched(self: Path, *how: Any, **more: Any) -> Any:
+        file = opened(self, *how, **more)
+        if self == path and next(openings) == opening:
+            other = path.with_name("other")
+            other.write_bytes(content)
+            other.replace(path)
+        return file
+
+    monkeypatch.setattr(Path, "open", watched)

@@ -14,6 +14,7 @@ import pytest
 from sqlalchemy import NullPool, create_engine
 from typer.testing import CliRunner
 
+from backup.given import replaced_while_open
 from nrmbus.backup.errors import BackupError
 from nrmbus.backup.folders import keep, of_part, paths, put_back
 from nrmbus.backup.store import Store
@@ -461,6 +462,29 @@ def test_a_signed_backup_takes_nothing_over_from_what_another_key_signed(
     typed("backup", store.path, "--agency", "auditor", "--data", folder.path)
     assert store.manifest().generation == 3
     assert store.manifest().files[tile] == made.files[tile]
+
+
+@pytest.mark.thorough
+def test_a_signed_backup_takes_nothing_over_from_a_manifest_that_is_replaced_while_it_is_read(
+    folder: BusFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a forged manifest, when somebody puts the signed one back as soon as the auditor's next backup opens it, then her signature is over the tiles of her own log."""
+    store, tile = Store.at(tmp_path / "backup"), "auditor/logs/0/tile/0/000"
+    Identity.at(folder.service("auditor"), "auditor")
+    (folder.path / tile).parent.mkdir(parents=True)
+    (folder.path / tile).write_bytes(b"of the auditor")
+    typed("backup", store.path, "--agency", "auditor", "--data", folder.path)
+    made, path = store.manifest(), store.path / "manifests" / "00000001"
+    signed = path.read_bytes()
+    with store.held():
+        files = {**made.files, tile: store.put([b"of a stranger!"])}
+    forged = made.model_copy(update={"files": files}).model_dump_json().encode()
+    path.write_bytes(forged + b"\n" + signed.partition(b"\n")[2])
+    replaced_while_open(monkeypatch, path, signed)
+
+    typed("backup", store.path, "--agency", "auditor", "--data", folder.path)
+    assert path.read_bytes() == signed
+    assert (store.manifest().generation, store.manifest().files[tile]) == (2, made.files[tile])
 
 
 @pytest.mark.thorough

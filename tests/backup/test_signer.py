@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import NullPool, create_engine
 from typer.testing import CliRunner
 
-from backup.given import MADE
+from backup.given import MADE, replaced_while_open
 from nrmbus.backup.store import Manifest, Store
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.private_files import write_json
@@ -124,6 +124,26 @@ def test_p2_who_only_writes_to_the_folder_of_backups_puts_no_ledger_into_a_bus(
     assert (found["restored"], found["signer_known"]) == ([LEDGER], True)
     with closing(sqlite3.connect(folder.agency("shelter").ledger)) as ledger:
         assert ledger.execute("SELECT scopes FROM tokens").fetchall() == [("read",)]
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("kind", ["bus", "agency"])
+def test_p2_a_manifest_that_is_replaced_while_it_is_read_brings_no_other_ledger(
+    folder: BusFolder, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """Given a forged manifest, when somebody puts the signed one back as soon as the command opens it, then the ledger that it names is refused: the signature is not over it."""
+    store = Store.at(written(folder, own(folder) if kind == "agency" else Operator(folder.path).signing, kind=kind))
+    honest, path = store.manifest(), store.path / "manifests" / "00000001"
+    signed = path.read_bytes()
+    with store.held():
+        files = {**honest.files, LEDGER: store.put([b"a ledger of a stranger"])}
+    forged = honest.model_copy(update={"files": files}).model_dump_json().encode()
+    path.write_bytes(forged + b"\n" + signed.partition(b"\n")[2])
+    replaced_while_open(monkeypatch, path, signed)
+
+    assert restored(store.path, folder.path, "--agency", "shelter").get("code") == "signature_invalid"
+    assert path.read_bytes() == signed
+    assert not folder.agency("shelter").ledger.exists()
 
 
 @pytest.mark.thorough
