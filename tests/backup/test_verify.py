@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from backup.given import SIGNED_AT, backup, spoken
+from backup.given import SIGNED_AT, backup, replaced_while_open, spoken
 from nrmbus.backup.errors import BackupError
+from nrmbus.backup.folders import put_back
 from nrmbus.backup.store import Store
 from nrmbus.backup.verify import Trust, Verified, verified
 from nrmbus.cli.app import app
@@ -107,6 +108,25 @@ def test_each_harm_to_the_files_has_its_code(tmp_path: Path, harm: Callable[[Sto
     with pytest.raises(BackupError) as caught:
         looked(store)
     assert caught.value.code == code
+
+
+def test_a_file_that_is_replaced_while_it_is_compared_is_not_restored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a verified file, when somebody renames another one over it while its restore reads it, then the restored bytes are those that were compared; the next restore finds the other file."""
+    store = Store.at(tmp_path / "backup")
+    store.path.mkdir()
+    with store.held():
+        stored = store.put([b"good"])
+    path = store.check(stored)
+    replaced_while_open(monkeypatch, path, b"evil")
+
+    put_back(store, [("bus.json", stored)], tmp_path / "new")
+    assert (tmp_path / "new" / "bus.json").read_bytes() == b"good"
+    assert path.read_bytes() == b"evil"
+    with pytest.raises(BackupError) as caught:
+        store.read(stored)
+    assert caught.value.code == "file_altered"
 
 
 @pytest.mark.parametrize("failing", ["objects/", "manifests/"])
