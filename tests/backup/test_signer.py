@@ -206,6 +206,23 @@ def test_without_the_key_file_a_signature_is_not_believed(joined: BusFolder, mon
 
 
 @pytest.mark.thorough
+def test_with_another_key_file_a_compared_key_is_enough(joined: BusFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a key file that does not open the shelter's key, then its backup verifies with an unknown signer, and the ledger comes back with the key that a person compared."""
+    kid, store = own(joined).kid, written(joined, own(joined), kind="agency")
+    other = joined.path.with_name("other-key")
+    other.touch(mode=0o600)
+    other.write_bytes(b"another passphrase of the example")
+    monkeypatch.setenv(KEY_FILE.name, str(other))
+    keyfile.hold(None)
+
+    shown = CliRunner().invoke(app, ["backup", str(store), "--verify", "--json", "--data", str(joined.path)])
+    assert shown.exit_code == 0, shown.output
+    assert (json.loads(shown.stdout)["signed_by"], json.loads(shown.stdout)["signer_known"]) == (kid, False)
+    found = restored(store, joined.path, "--signer", kid)
+    assert (found["restored"], found["signer_known"]) == ([LEDGER], True)
+
+
+@pytest.mark.thorough
 def test_the_operator_puts_no_ledger_into_an_agencys_own_folder(joined: BusFolder) -> None:
     """Given a backup of a bus that the operator signed, when a part is restored on the shelter's own machine, then it is refused: the operator never had the shelter's keys."""
     operator = SigningKey.generate()

@@ -4,7 +4,7 @@ import asyncio
 import json
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -16,7 +16,7 @@ from nrmbus.backup.folders import BROKER, DIRECTORY, FOLDER, PARTS
 from nrmbus.backup.store import KEEP, Manifest, Store
 from nrmbus.backup.topics import Progress
 from nrmbus.backup.verify import Trust, Verified, key_here, verified
-from nrmbus.bus.errors import BusError
+from nrmbus.bus.errors import BusError, KeysSealed
 from nrmbus.bus.folder import BusFolder
 from nrmbus.cli.commands import Commands
 from nrmbus.cli.counted import counted
@@ -134,8 +134,11 @@ def _verified(
     folder = context.folder
 
     def key_of(manifest: Manifest) -> VerifyKey | None:
-        # An agency's key is opened only if nobody has to type a passphrase for it.
-        return key_here(folder, manifest) if manifest.kind == "bus" or _opens_unasked(context) else None
+        # An agency's key is opened only if nobody has to type a passphrase for it. Another key file than the agency's is
+        # no fault of the backup: the signer is then as unknown as without a key file.
+        with suppress(KeysSealed):
+            return key_here(folder, manifest) if manifest.kind == "bus" or _opens_unasked(context) else None
+        return None
 
     try:
         return verified(store, generation, progress, Trust(key_of, signer))[1]
