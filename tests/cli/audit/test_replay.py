@@ -261,6 +261,17 @@ class TestWhatIsMistyped:
         """The sentence repeats nothing of the input."""
         assert words in commands.refused("replay", *arguments)
 
+    @pytest.mark.parametrize("form", [(), ("--json",)], ids=["table", "json"])
+    @pytest.mark.parametrize(
+        ("first", "last"), [("2026-03-10", "2026-03-01"), ("2026-03-02T09:00:01Z", "2026-03-02T09:00:00Z")]
+    )
+    def test_a_period_that_ends_before_it_begins_is_no_question(
+        self, commands: Commands, form: tuple[str, ...], first: str, last: str
+    ) -> None:
+        """Given `--from` after `--to`, then the command says so, and nothing is recorded: an empty answer would say that nothing happened."""
+        assert "--from is after --to" in commands.refused("replay", "--from", first, "--to", last, *form)
+        assert commands.asked == []
+
     def test_a_day_is_that_of_the_zone(self) -> None:
         """A day runs from its first second to its last, in Baku; the last representable day has no end."""
         assert moment("2026-03-02", BAKU, "--from", begin=True) == datetime(2026, 3, 1, 20, tzinfo=UTC)

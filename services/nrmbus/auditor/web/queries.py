@@ -160,6 +160,8 @@ def _find_replay(query: ReplayQuery, seen: Audited, now: datetime) -> Found:
         then = moment(query.as_of, zone, "--as-of")
     except BusError as error:
         raise MistypedQuery(str(error)) from None
+    if chosen.first is not None and chosen.last is not None and chosen.first > chosen.last:
+        raise MistypedQuery("--from is after --to: exchange the two, or leave one of them out.")
     _check_agency(query.agency, seen)
     history = seen.history
     subject = whole(query.case, (*history.spoken_of(), *history.bulletins())) if query.case else None
