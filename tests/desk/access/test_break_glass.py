@@ -14,6 +14,8 @@ from desk.given import CANARY, FakeRegistrar, Given, Read, desk_of
 from desk.letters.test_case_keys import desk_with_keys
 from nrmbus.desk.erasure import rounds
 from nrmbus.desk.inbox.release import release_by_itself
+from nrmbus.desk.web.work.known import Known
+from nrmbus.desk.web.work.queues import picked, queue_of
 from nrmbus.wire.envelope import decode
 from nrmbus.wire.record import Record
 
@@ -173,6 +175,19 @@ async def tasks(given: Given) -> list[str]:
     return [row.kind for row in await given.rows("tasks") if row.kind in ("resealed", "call_asker")]
 
 
+async def calls(given: Given) -> list[tuple[str, ...]]:
+    """Return the kind of task and the asker of each row about an emergency without an answer, in the list of what waits."""
+    queue = queue_of("vac", "waits")
+    assert queue is not None
+    found = picked(queue, (await Known(given.desk).fresh()).items, given.clock.time)
+    return [(each.code, *each.agencies) for each in found if each.about == "task" and each.urgency == "emergency"]
+
+
+def ended(registrar: FakeRegistrar, agency: str) -> Read:
+    """Return the unit's event that ends the access of *agency*."""
+    return registrar.register(registrar.event("special-unit", "access.revoked", {"receivers": [agency]}), to="vac")
+
+
 async def is_answered(given: Given) -> bool:
     """Return whether the desk sealed again; if not, it opened nothing either. Either way a person has a task."""
     found = bool(await sealed_anew(given))
@@ -260,6 +275,45 @@ async def test_a_refusal_that_a_consent_unknown_to_the_desk_lifted_delays_no_res
         await given.hear(due(given, "vac", after=timedelta()))
 
         assert await is_answered(given)
+
+
+class TestAnAskerWhoseAccessEnds:
+    """Given an asker whose access is ended, since somebody there recruited others, then nobody is urged to call it."""
+
+    @pytest.mark.parametrize("hours", [0, 25], ids=["in time", "too late to answer"])
+    async def test_p2_before_the_answer_is_due(self, hours: int, tmp_path: Path) -> None:
+        """When the end of its access is heard before the answer is due, then nothing is handed over and no task is opened."""
+        async with holder(tmp_path) as given:
+            given.clock.time = NOW + timedelta(hours=hours)
+            await given.hear(broken(given.registrar, "vac", by="ngo-a"))
+            await given.hear(ended(given.registrar, "ngo-a"))
+            await given.hear(due(given, "vac"))
+
+            assert await sealed_anew(given) == []
+            assert await tasks(given) == []
+
+    async def test_p2_behind_the_due_answer_in_an_inbox_that_is_not_read_yet(self, tmp_path: Path) -> None:
+        """When a desk that was off reads the end of its access behind the due answer, then no task is opened."""
+        async with holder(tmp_path) as given:
+            await given.hear(broken(given.registrar, "vac", by="ngo-a"))
+            given.desk.end_of = lambda _: 6
+            await given.hear(due(given, "vac"))
+            await given.hear(ended(given.registrar, "ngo-a"))
+            await release_by_itself(given.desk, given.inbox)
+
+            assert await sealed_anew(given) == []
+            assert await tasks(given) == []
+
+    async def test_p2_after_the_task_was_opened(self, tmp_path: Path) -> None:
+        """When the end of its access is heard after the task to call it was opened, then the task's row is gone."""
+        async with holder(tmp_path) as given:
+            given.clock.time = NOW + timedelta(hours=25)
+            await given.hear(broken(given.registrar, "vac", by="ngo-a"))
+            await given.hear(due(given, "vac"))
+            before = await calls(given)
+            await given.hear(ended(given.registrar, "ngo-a"))
+
+            assert (before, await calls(given)) == ([("call_asker", "ngo-a")], [])
 
 
 class TestBeforeTheInboxIsRead:

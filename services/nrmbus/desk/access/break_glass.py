@@ -108,6 +108,8 @@ async def by_itself(desk: Desk, event: Event | None, registered: datetime) -> Re
         if not parts:
             return Result()
         asked, why = view.emergencies[event.referral or ""], None
+        if seat.rules.shuts_out(view, asked.mark.source, seat.clock.now()):
+            return Result()  # a task would lead a person to tell an agency whose access has ended
         if not seat.rules.may_be_answered(view, asked, seat.clock.now()):
             why = TOO_LATE
         elif not _is_by_the_rules(seat, tx, view, asked, registered):

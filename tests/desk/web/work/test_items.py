@@ -375,6 +375,21 @@ def test_an_emergency_without_an_answer_comes_first_and_names_whom_to_call(reaso
     assert what_of(Words("en", BAKU), shown) == said
 
 
+def test_a_call_to_an_asker_is_an_ordinary_row_once_the_case_is_over() -> None:
+    """Given an emergency without an answer, when the case is closed, then its row is no longer an emergency and stands by its own deadline."""
+    case = made(stories.planned).at("d8 12:00")
+    request = case.say("ngo-l", "access.break_glass", ref="E-1", approver="A-2", reason="imminent_danger").event
+    case.through("d8 12:10")
+    known = facts(case, "vac", (Task(5, "call_asker", case.now, "access.reseal_due", "timekeeper", request.referral),))
+    late = Item("ours", "duty", "c-2", "referral.submitted", due=moment("1:00"), breached=True)
+
+    known = replace(known, view=replace(known.view, status="CLOSED"))
+    (shown,) = (each for each in items_of("vac", known, MINUTES, yes) if each.code == "call_asker")
+
+    assert shown.urgency == ""
+    assert [each.code for each in ordered([shown, late], "due", {})] == ["", "call_asker"]
+
+
 def test_a_task_to_refer_again_is_over_with_the_next_referral_and_with_the_case() -> None:
     """Nobody has to mark as done what has been done: the person was referred again, or the case is closed."""
     case = made(stories.referred)

@@ -64,6 +64,8 @@ class Facts:
     is_parked: bool = False
     shelters: frozenset[str] = frozenset()
     """Agencies that were asked in a referral of the case and may offer a bed."""
+    shut_out: frozenset[str] = frozenset()
+    """Agencies with an emergency request in the case, whose access has ended."""
     owed: str = ""
     """Amount of an allowance that the person has earned and nobody has ordered yet."""
 

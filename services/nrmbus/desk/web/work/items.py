@@ -493,9 +493,12 @@ class _Case:
                 continue
             asked = self.view.emergencies.get(task.ref or "")
             if task.kind == CALL_ASKER and asked is not None:  # the task's event is the timekeeper's
+                if asked.mark.source in self.facts.shut_out:
+                    continue  # nothing may be told to this agency any more
                 yield self.item(
                     "ours", "task", "access.break_glass", ref=task.ref, code=task.kind, since=task.opened, task=task.id,
-                    agencies=(asked.mark.source,), due=self._answer_due(asked), state="to_do", urgency="emergency",
+                    agencies=(asked.mark.source,), due=self._answer_due(asked), state="to_do",
+                    urgency="" if self.is_over else "emergency",
                 )  # fmt: skip
                 continue
             said = {"alternatives": task.alternatives} if task.alternatives else NOTHING

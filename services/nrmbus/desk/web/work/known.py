@@ -198,6 +198,7 @@ class Known:
         tasks, unsent, is_parked = beside
         rules, view = self._seat.rules, self._desk.cases.view(tx, subject)
         is_whole = not beginnings.is_incomplete(self._seat.ledger, tx, subject)
+        askers = {each.mark.source for each in view.emergencies.values()}
         facts = Facts(
             view=view,
             duties=rules.clocks(view, now) if is_whole else (),
@@ -214,6 +215,7 @@ class Known:
                 for party in referral.receivers
                 if rules.may_publish(party.agency, BedOffered.type)
             ),
+            shut_out=frozenset(agency for agency in askers if rules.shuts_out(view, agency, now)),
             owed=owed(rules, view) if self._seat.role == "fund" else "",
         )
         may_publish = partial(rules.may_publish, self._seat.me)

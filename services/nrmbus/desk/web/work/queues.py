@@ -177,7 +177,8 @@ def ordered(items: list[Item], order: Order, labels: Mapping[str, str]) -> list[
 
     def key(item: Item) -> Any:
         due, since = item.due or (_FIRST if item.breached else LATEST), item.since or _FIRST
-        if item.code == CALL_ASKER:  # somebody may be in danger now, and other rows are overdue by days
+        # Somebody may be in danger now, and other rows are overdue by days.
+        if item.code == CALL_ASKER and not item.is_over:
             due = _FIRST
         if order == "since":
             return (since, item.case)
