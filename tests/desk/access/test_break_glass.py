@@ -316,6 +316,57 @@ class TestAnAskerWhoseAccessEnds:
             assert (before, await calls(given)) == ([("call_asker", "ngo-a")], [])
 
 
+class TestALedgerThatBeginsAgain:
+    """Given an emergency that was answered in time, when the ledger is lost and the inbox read again days later, then nobody is sent to the telephone."""
+
+    async def test_its_own_answer_ends_the_task(self, tmp_path: Path) -> None:
+        """The request is too old by then, so a task is opened, and the own answer behind the request ends it."""
+        registrar, heard = await answered_in_time(tmp_path / "first")
+        async with desk_of("vac", tmp_path / "second", registrar=registrar) as given:
+            given.clock.time = registrar.time = registrar.time + timedelta(hours=30)
+            for record in heard:
+                await given.hear(record)
+
+            assert [(row.kind, row.done is None) for row in await given.rows("tasks") if row.kind == "call_asker"] == [
+                ("call_asker", False)
+            ]
+            assert await calls(given) == []
+
+    async def test_no_task_is_opened_by_a_desk_that_reads_to_the_end_first(self, tmp_path: Path) -> None:
+        """The answer is in the records that the desk reads before the emergency."""
+        registrar, heard = await answered_in_time(tmp_path / "first")
+        async with desk_of("vac", tmp_path / "second", registrar=registrar) as given:
+            given.clock.time = registrar.time = registrar.time + timedelta(hours=30)
+            given.desk.end_of = lambda _: len(heard)
+            for record in heard:
+                await given.hear(record)
+            await release_by_itself(given.desk, given.inbox)
+
+            assert await tasks(given) == []
+            assert await calls(given) == []
+            assert await given.rows("parked") == []
+
+
+async def answered_in_time(home: Path) -> tuple[FakeRegistrar, list[Read]]:
+    """Return the registrar of a desk that answered an emergency in time, and all that the desk heard."""
+    home.mkdir()
+    async with desk_of("vac", home) as given:
+        heard = [
+            consented(given.registrar),
+            referred(given.registrar),
+            broken(given.registrar, "vac"),
+            due(given, "vac"),
+        ]
+        for record in heard:
+            await given.hear(record)
+        while sent := await given.out():
+            for each in sent:
+                heard.append(given.registrar.register(each, to="vac"))
+                await given.hear(heard[-1])
+        assert "access.resealed" in [row.type for row in await given.rows("events")]
+        return given.registrar, heard
+
+
 class TestBeforeTheInboxIsRead:
     """A withdrawal may follow the timekeeper's event, so the desk first reads its inbox to the end."""
 

@@ -36,6 +36,9 @@ from nrmbus.wire.letter import Container, Place
 PURPOSE: Final = "emergency"
 """Purpose of the desk's openings here."""
 
+CALL_ASKER: Final = "call_asker"
+"""Kind of the task to call an agency whose request this desk did not answer; first in every list by deadline until the case is over."""
+
 TOO_LATE: Final = (
     "An agency broke the glass, and this desk heard of it too late to answer, so nothing was handed over:"
     " call that agency, and see whether it still has to be told."
@@ -98,8 +101,14 @@ _FIELDS: Final = frozenset(AccessResealedLetter.model_fields) - {"notes"}
 
 
 async def by_itself(desk: Desk, event: Event | None, registered: datetime) -> Result:
-    """Return this desk's answer to *event*, before the transaction that stores the event; empty if none is owed."""
+    """Return this desk's answer to *event*, before the transaction that stores the event; empty if none is owed.
+
+    This desk's own earlier answer, read again, ends the task that the request had no answer.
+    """
     seat = desk.seat
+    if event is not None and isinstance(event.data, AccessResealed) and event.source == seat.me:
+        # A ledger that begins again hears of an old request first, and takes it for one without an answer.
+        return Result(over=((CALL_ASKER, event.causationid or ""),))
     if event is None or not is_due(seat.me, event):
         return Result()
     with seat.ledger.read() as tx:
@@ -115,7 +124,9 @@ async def by_itself(desk: Desk, event: Event | None, registered: datetime) -> Re
         elif not _is_by_the_rules(seat, tx, view, asked, registered):
             why = NOT_BY_THE_RULES
         if why is not None:
-            return Result((), (Task("call_asker", why, event.subject, event.id, event.referral),))
+            # The end of the inbox, which the view has, may hold this desk's own answer or an objection.
+            tasks = (Task(CALL_ASKER, why, event.subject, event.id, event.referral),) if asked.open else ()
+            return Result((), tasks)
         rows = tx.execute(with_letters(seat.me, event.subject)).all()
     return answer(seat.me, event, parts, [await opened(desk, row, parts, PURPOSE) for row in rows], registered)
 

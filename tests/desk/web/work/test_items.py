@@ -390,6 +390,19 @@ def test_a_call_to_an_asker_is_an_ordinary_row_once_the_case_is_over() -> None:
     assert [each.code for each in ordered([shown, late], "due", {})] == ["", "call_asker"]
 
 
+@pytest.mark.parametrize("answer", ["access.resealed", "access.break_glass_objected"])
+def test_nobody_calls_an_asker_that_was_answered(answer: str) -> None:
+    """Given a task to call the asker, when the history has this agency's answer or its objection, then the task is no row."""
+    case = made(stories.planned).at("d8 12:00")
+    request = case.say("ngo-l", "access.break_glass", ref="E-1", approver="A-2", reason="missing_person").event
+    if answer == "access.resealed":
+        case.through("d8 12:10")
+    case.say("vac", answer, ref="E-1")
+    task = Task(5, "call_asker", case.now, "access.reseal_due", "timekeeper", request.referral)
+
+    assert [each.code for each in items_of("vac", facts(case, "vac", (task,)), MINUTES, yes) if each.task] == []
+
+
 def test_a_task_to_refer_again_is_over_with_the_next_referral_and_with_the_case() -> None:
     """Nobody has to mark as done what has been done: the person was referred again, or the case is closed."""
     case = made(stories.referred)

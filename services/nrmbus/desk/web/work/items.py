@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from nrmbus.desk.access.break_glass import CALL_ASKER
 from nrmbus.desk.state.open_duties import held_until, met_unseen
 from nrmbus.desk.web.work import money, staying
 from nrmbus.desk.web.work.item import NOTHING, Facts, Item, Side, Task
@@ -14,7 +15,6 @@ from nrmbus.desk.web.work.kinds import (
     ACTS,
     ANSWERS,
     BETTER,
-    CALL_ASKER,
     FIRST_STEPS,
     KNOWN_OTHERWISE,
     LODGING,
@@ -493,8 +493,8 @@ class _Case:
                 continue
             asked = self.view.emergencies.get(task.ref or "")
             if task.kind == CALL_ASKER and asked is not None:  # the task's event is the timekeeper's
-                if asked.mark.source in self.facts.shut_out:
-                    continue  # nothing may be told to this agency any more
+                if asked.mark.source in self.facts.shut_out or not asked.open:
+                    continue  # nothing may be told to this agency any more, or the request was answered after all
                 yield self.item(
                     "ours", "task", "access.break_glass", ref=task.ref, code=task.kind, since=task.opened, task=task.id,
                     agencies=(asked.mark.source,), due=self._answer_due(asked), state="to_do",

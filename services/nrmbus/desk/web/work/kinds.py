@@ -9,8 +9,6 @@ REFERRING: Final = "D-REFER"
 """Clock of the referral that follows a signal."""
 REFER_AGAIN: Final = "refer_again"
 """Kind of the task after a referral that nobody took."""
-CALL_ASKER: Final = "call_asker"
-"""Kind of the task to call an agency whose emergency request this desk did not answer; first in every list by deadline until the case is over."""
 PERIODS: Final = frozenset({"D-RECOVERY", "D-SHELTER"})
 """Clocks of a period: the period is work only when its end is near."""
 QUESTION: Final = "D-INFO"

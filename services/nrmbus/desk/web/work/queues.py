@@ -13,9 +13,9 @@ from typing import Any, Final, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
+from nrmbus.desk.access.break_glass import CALL_ASKER
 from nrmbus.desk.procedure.roles import ROOMS
 from nrmbus.desk.web.work.item import Item, Side
-from nrmbus.desk.web.work.kinds import CALL_ASKER
 from nrmbus.packed import packed
 from nrmbus.rules.profile import DECIDERS
 from nrmbus.web.folding import folded
