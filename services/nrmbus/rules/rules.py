@@ -262,6 +262,10 @@ class Rules:
         """Return whether the access of *agency* was ended, and no consent lets it in *now*: it reads nothing, also not what it retains."""
         return shut_out(view, agency, self._of(view.policy).tables.calendar.day(now)) is not None
 
+    def is_refused(self, view: View, agency: str, now: datetime) -> bool:
+        """Return whether by *view* the person refuses *agency* for any purpose *now*."""
+        return refused_by_person(view, agency, self._of(view.policy).tables.calendar.day(now))
+
     def may_be_answered(self, view: View, emergency: Emergency, now: datetime) -> bool:
         """Return whether the parts requested in *emergency* in the case of *view* may still be sealed at *now*: in time, to an asker that is not shut out."""
         is_late = is_too_late(self._of(view.policy).tables, emergency, now)

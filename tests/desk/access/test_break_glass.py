@@ -12,6 +12,7 @@ from agencies import BUS, CASE, NOW, SIGNAL, town
 from desk.access.test_opening import consented, readings, withdrawn
 from desk.given import CANARY, FakeRegistrar, Given, Read, desk_of
 from desk.letters.test_case_keys import desk_with_keys
+from nrmbus.desk.access.break_glass import WITHOUT_ANSWER
 from nrmbus.desk.erasure import rounds
 from nrmbus.desk.inbox.release import release_by_itself
 from nrmbus.desk.web.work.known import Known
@@ -172,7 +173,7 @@ async def holder(home: Path) -> AsyncIterator[Given]:
 
 async def tasks(given: Given) -> list[str]:
     """Return the kinds of the tasks that the emergency gave."""
-    return [row.kind for row in await given.rows("tasks") if row.kind in ("resealed", "call_asker")]
+    return [row.kind for row in await given.rows("tasks") if row.kind in ("resealed", *WITHOUT_ANSWER)]
 
 
 async def calls(given: Given) -> list[tuple[str, ...]]:
@@ -189,10 +190,10 @@ def ended(registrar: FakeRegistrar, agency: str) -> Read:
 
 
 async def is_answered(given: Given) -> bool:
-    """Return whether the desk sealed again; if not, it opened nothing either. Either way a person has a task."""
+    """Return whether the desk sealed again; if not, it opened nothing either. Either way a person has a task, and none to call the asker."""
     found = bool(await sealed_anew(given))
     assert (("desk", "emergency") in await readings(given)) is found
-    assert await tasks(given) == (["resealed"] if found else ["call_asker"])
+    assert await tasks(given) == (["resealed"] if found else ["check_asker"])
     return found
 
 
@@ -206,6 +207,16 @@ class TestARegistrarAndATimekeeperThatLie:
             await given.hear(due(given, "vac"))
 
             assert not await is_answered(given)
+
+    async def test_p2_a_desk_that_was_off_for_a_day_does_not_call_such_a_role_either(self, tmp_path: Path) -> None:
+        """The embassy's request is too old, too: the row says first that the records contradict it, and not to call."""
+        async with holder(tmp_path) as given:
+            given.clock.time = NOW + timedelta(hours=25)
+            await given.hear(broken(given.registrar, "vac", by="embassy"))
+            await given.hear(due(given, "vac"))
+
+            assert not await is_answered(given)
+            assert await calls(given) == [("check_asker", "embassy")]
 
     @pytest.mark.parametrize("approver", [None, "S-1", "s-01"])
     async def test_p2_one_person_alone_is_sealed_nothing(self, approver: str | None, tmp_path: Path) -> None:
@@ -314,6 +325,30 @@ class TestAnAskerWhoseAccessEnds:
             await given.hear(ended(given.registrar, "ngo-a"))
 
             assert (before, await calls(given)) == ([("call_asker", "ngo-a")], [])
+
+
+@pytest.mark.parametrize("first", ["refusal", "due"])
+async def test_p2_a_late_request_of_an_agency_that_the_person_refuses_leads_to_no_call(
+    first: str, tmp_path: Path
+) -> None:
+    """Given a request too late to answer, when the person's refusal of the asker is known before or after, then the row says to ask a supervisor.
+
+    The row stays, since a consent that the desk does not know may have lifted the refusal.
+    """
+    said = {"receivers": ["ngo-a"], "purposes": ["information_sharing"], "given_by": "individual"}
+    async with holder(tmp_path) as given:
+        given.clock.time = NOW + timedelta(hours=25)
+        await given.hear(broken(given.registrar, "vac", by="ngo-a"))
+        if first == "due":
+            await given.hear(due(given, "vac"))
+            assert await calls(given) == [("call_asker", "ngo-a")]
+        refused = given.registrar.event("special-unit", "consent.refused", said)
+        await given.hear(given.registrar.register(refused, to="vac"))
+        if first == "refusal":
+            await given.hear(due(given, "vac"))
+
+        assert await calls(given) == [("check_asker", "ngo-a")]
+        assert await tasks(given) == ["check_asker" if first == "refusal" else "call_asker"]
 
 
 class TestALedgerThatBeginsAgain:

@@ -37,7 +37,11 @@ PURPOSE: Final = "emergency"
 """Purpose of the desk's openings here."""
 
 CALL_ASKER: Final = "call_asker"
-"""Kind of the task to call an agency whose request this desk did not answer; first in every list by deadline until the case is over."""
+"""Kind of the task to call an agency whose request came too late to answer."""
+CHECK_ASKER: Final = "check_asker"
+"""Kind of the task about a request that this desk's own records contradict: the agency is not to be called for a repair."""
+WITHOUT_ANSWER: Final = frozenset({CALL_ASKER, CHECK_ASKER})
+"""Kinds of tasks about a request without an answer; first in every list by deadline until the case is over."""
 
 TOO_LATE: Final = (
     "An agency broke the glass, and this desk heard of it too late to answer, so nothing was handed over:"
@@ -46,7 +50,7 @@ TOO_LATE: Final = (
 
 NOT_BY_THE_RULES: Final = (
     "An agency broke the glass, and by this desk's own records the Rules do not let it be answered automatically,"
-    " so nothing was handed over: call that agency, and see what it may be told."
+    " or the person refuses that agency, so nothing was handed over: ask your supervisor before you tell anything."
 )
 
 _EVENTS = tables.events.c
@@ -108,7 +112,7 @@ async def by_itself(desk: Desk, event: Event | None, registered: datetime) -> Re
     seat = desk.seat
     if event is not None and isinstance(event.data, AccessResealed) and event.source == seat.me:
         # A ledger that begins again hears of an old request first, and takes it for one without an answer.
-        return Result(over=((CALL_ASKER, event.causationid or ""),))
+        return Result(over=tuple((kind, event.causationid or "") for kind in sorted(WITHOUT_ANSWER)))
     if event is None or not is_due(seat.me, event):
         return Result()
     with seat.ledger.read() as tx:
@@ -116,17 +120,19 @@ async def by_itself(desk: Desk, event: Event | None, registered: datetime) -> Re
         parts = needed(seat.me, event, view)
         if not parts:
             return Result()
-        asked, why = view.emergencies[event.referral or ""], None
-        if seat.rules.shuts_out(view, asked.mark.source, seat.clock.now()):
+        asked, now = view.emergencies[event.referral or ""], seat.clock.now()
+        if seat.rules.shuts_out(view, asked.mark.source, now):
             return Result()  # a task would lead a person to tell an agency whose access has ended
-        if not seat.rules.may_be_answered(view, asked, seat.clock.now()):
-            why = TOO_LATE
-        elif not _is_by_the_rules(seat, tx, view, asked, registered):
-            why = NOT_BY_THE_RULES
-        if why is not None:
-            # The end of the inbox, which the view has, may hold this desk's own answer or an objection.
-            tasks = (Task(CALL_ASKER, why, event.subject, event.id, event.referral),) if asked.open else ()
-            return Result((), tasks)
+        is_late = not seat.rules.may_be_answered(view, asked, now)
+        is_by_the_rules = _is_by_the_rules(seat, tx, view, asked, registered)
+        if is_late or not is_by_the_rules:
+            if not asked.open:
+                return (
+                    Result()
+                )  # the end of the inbox, which the view has, holds this desk's own answer or an objection
+            is_doubtful = not is_by_the_rules or seat.rules.is_refused(view, asked.mark.source, now)
+            code, why = (CHECK_ASKER, NOT_BY_THE_RULES) if is_doubtful else (CALL_ASKER, TOO_LATE)
+            return Result((), (Task(code, why, event.subject, event.id, event.referral),))
         rows = tx.execute(with_letters(seat.me, event.subject)).all()
     return answer(seat.me, event, parts, [await opened(desk, row, parts, PURPOSE) for row in rows], registered)
 

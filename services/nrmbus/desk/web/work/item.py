@@ -66,6 +66,8 @@ class Facts:
     """Agencies that were asked in a referral of the case and may offer a bed."""
     shut_out: frozenset[str] = frozenset()
     """Agencies with an emergency request in the case, whose access has ended."""
+    refused: frozenset[str] = frozenset()
+    """Agencies with an emergency request in the case, whom the person refuses."""
     owed: str = ""
     """Amount of an allowance that the person has earned and nobody has ordered yet."""
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from nrmbus.desk.access.break_glass import CALL_ASKER
+from nrmbus.desk.access.break_glass import CHECK_ASKER, WITHOUT_ANSWER
 from nrmbus.desk.state.open_duties import held_until, met_unseen
 from nrmbus.desk.web.work import money, staying
 from nrmbus.desk.web.work.item import NOTHING, Facts, Item, Side, Task
@@ -492,11 +492,13 @@ class _Case:
             if self._is_overtaken(task):
                 continue
             asked = self.view.emergencies.get(task.ref or "")
-            if task.kind == CALL_ASKER and asked is not None:  # the task's event is the timekeeper's
+            if task.kind in WITHOUT_ANSWER and asked is not None:  # the task's event is the timekeeper's
                 if asked.mark.source in self.facts.shut_out or not asked.open:
                     continue  # nothing may be told to this agency any more, or the request was answered after all
+                # A consent that this desk does not know may have lifted the refusal, so the row stays.
+                code = CHECK_ASKER if asked.mark.source in self.facts.refused else task.kind
                 yield self.item(
-                    "ours", "task", "access.break_glass", ref=task.ref, code=task.kind, since=task.opened, task=task.id,
+                    "ours", "task", "access.break_glass", ref=task.ref, code=code, since=task.opened, task=task.id,
                     agencies=(asked.mark.source,), due=self._answer_due(asked), state="to_do",
                     urgency="" if self.is_over else "emergency",
                 )  # fmt: skip

@@ -216,6 +216,7 @@ class Known:
                 if rules.may_publish(party.agency, BedOffered.type)
             ),
             shut_out=frozenset(agency for agency in askers if rules.shuts_out(view, agency, now)),
+            refused=frozenset(agency for agency in askers if rules.is_refused(view, agency, now)),
             owed=owed(rules, view) if self._seat.role == "fund" else "",
         )
         may_publish = partial(rules.may_publish, self._seat.me)

@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
-from nrmbus.desk.access.break_glass import CALL_ASKER
+from nrmbus.desk.access.break_glass import WITHOUT_ANSWER
 from nrmbus.desk.procedure.roles import ROOMS
 from nrmbus.desk.web.work.item import Item, Side
 from nrmbus.packed import packed
@@ -178,7 +178,7 @@ def ordered(items: list[Item], order: Order, labels: Mapping[str, str]) -> list[
     def key(item: Item) -> Any:
         due, since = item.due or (_FIRST if item.breached else LATEST), item.since or _FIRST
         # Somebody may be in danger now, and other rows are overdue by days.
-        if item.code == CALL_ASKER and not item.is_over:
+        if item.code in WITHOUT_ANSWER and not item.is_over:
             due = _FIRST
         if order == "since":
             return (since, item.case)

@@ -1,0 +1,82 @@
+"""Rows of the work lists about an emergency request that this desk did not answer."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from desk.web.work.test_items import MINUTES, facts, made, rows, yes
+from nrmbus.desk.web.work.item import Item, Task
+from nrmbus.desk.web.work.items import items_of
+from nrmbus.desk.web.work.queues import ordered
+from nrmbus.desk.web.work.rows import what_of
+from nrmbus.web.words import Words
+from rules import stories
+from rules.given import BAKU, moment
+
+
+@pytest.mark.parametrize(("reason", "minutes"), [("missing_person", 10), ("imminent_danger", 0)])
+def test_an_emergency_without_an_answer_comes_first_and_names_whom_to_call(reason: str, minutes: int) -> None:
+    """Given an emergency that the holder's desk did not answer, then the first row says so and names the asker, however long other things are overdue."""
+    case = made(stories.planned).at("d8 12:00")
+    request = case.say("ngo-l", "access.break_glass", ref="E-1", approver="A-2", reason=reason).event
+    case.through("d8 12:10")
+    task = Task(5, "call_asker", case.now, "access.reseal_due", "timekeeper", request.referral)
+    late = Item("ours", "duty", "c-2", "referral.submitted", due=moment("1:00"), breached=True)
+
+    (shown,) = (each for each in rows(case, "vac", "waits", tasks=(task,)) if each.code == "call_asker")
+
+    assert (shown.agencies, shown.urgency, shown.since) == (("ngo-l",), "emergency", case.now)
+    assert shown.due == moment("d8 12:00") + timedelta(minutes=minutes)
+    assert [each.code for each in ordered([late, shown], "due", {})] == ["call_asker", ""]
+    said = "Nothing was handed over; call the agency: Access in an emergency asked for"
+    assert what_of(Words("en", BAKU), shown) == said
+
+
+@pytest.mark.parametrize(("kind", "is_refused"), [("check_asker", False), ("call_asker", True)])
+def test_a_doubtful_emergency_comes_first_and_sends_to_the_supervisor(kind: str, *, is_refused: bool) -> None:
+    """Given an emergency that the records contradict, or whose asker the person refuses, then the first row says to ask a supervisor, and not to call."""
+    case = made(stories.planned).at("d8 12:00")
+    request = case.say("ngo-l", "access.break_glass", ref="E-1", approver="A-2", reason="imminent_danger").event
+    case.through("d8 12:10")
+    known = facts(case, "vac", (Task(5, kind, case.now, "access.reseal_due", "timekeeper", request.referral),))
+    late = Item("ours", "duty", "c-2", "referral.submitted", due=moment("1:00"), breached=True)
+
+    known = replace(known, refused=frozenset({"ngo-l"} if is_refused else ()))
+    (shown,) = (each for each in items_of("vac", known, MINUTES, yes) if each.task)
+
+    assert (shown.code, shown.agencies, shown.urgency) == ("check_asker", ("ngo-l",), "emergency")
+    assert [each.code for each in ordered([late, shown], "due", {})] == ["check_asker", ""]
+    said = (
+        "Nothing was handed over, and your records contradict the request; ask your supervisor before you tell anything:"
+        " Access in an emergency asked for"
+    )
+    assert what_of(Words("en", BAKU), shown) == said
+
+
+def test_a_call_to_an_asker_is_an_ordinary_row_once_the_case_is_over() -> None:
+    """Given an emergency without an answer, when the case is closed, then its row is no longer an emergency and stands by its own deadline."""
+    case = made(stories.planned).at("d8 12:00")
+    request = case.say("ngo-l", "access.break_glass", ref="E-1", approver="A-2", reason="imminent_danger").event
+    case.through("d8 12:10")
+    known = facts(case, "vac", (Task(5, "call_asker", case.now, "access.reseal_due", "timekeeper", request.referral),))
+    late = Item("ours", "duty", "c-2", "referral.submitted", due=moment("1:00"), breached=True)
+
+    known = replace(known, view=replace(known.view, status="CLOSED"))
+    (shown,) = (each for each in items_of("vac", known, MINUTES, yes) if each.code == "call_asker")
+
+    assert shown.urgency == ""
+    assert [each.code for each in ordered([shown, late], "due", {})] == ["", "call_asker"]
+
+
+@pytest.mark.parametrize("answer", ["access.resealed", "access.break_glass_objected"])
+def test_nobody_calls_an_asker_that_was_answered(answer: str) -> None:
+    """Given a task to call the asker, when the history has this agency's answer or its objection, then the task is no row."""
+    case = made(stories.planned).at("d8 12:00")
+    request = case.say("ngo-l", "access.break_glass", ref="E-1", approver="A-2", reason="missing_person").event
+    if answer == "access.resealed":
+        case.through("d8 12:10")
+    case.say("vac", answer, ref="E-1")
+    task = Task(5, "call_asker", case.now, "access.reseal_due", "timekeeper", request.referral)
+
+    assert [each.code for each in items_of("vac", facts(case, "vac", (task,)), MINUTES, yes) if each.task] == []
