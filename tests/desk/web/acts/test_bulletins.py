@@ -11,6 +11,7 @@ from desk.http.test_bulletins import SILENT
 from desk.web.acts.test_pages import begun, filled, heading, with_case
 from desk.web.acts.test_proposed import chosen
 from desk.web.browsing import browsing, gone, member
+from nrmbus.desk.outbox import drafts
 from nrmbus.directory.entry import Kind
 from nrmbus.events import bulletin
 from nrmbus.wire.names import TIMEKEEPER
@@ -128,6 +129,29 @@ async def test_a_draft_in_which_somebody_typed_is_not_filled_in_again(tmp_path: 
 
     assert again == at
     assert (chosen(form, "data.men"), chosen(form, "data.women")) == (["few"], [])
+
+
+@pytest.mark.parametrize(
+    ("women", "is_filled_in"), [("free", True), ("few", False)], ids=["nobody typed", "somebody typed"]
+)
+async def test_a_draft_of_an_earlier_release_is_filled_in_only_if_nobody_typed(
+    women: str, tmp_path: Path, *, is_filled_in: bool
+) -> None:
+    """Given a draft of places from before an upgrade, when the agency has named other places since, then a draft with the earlier places shows what stands, and any other is left as it is."""
+    async with desk_of("shelter", tmp_path) as here, browsing(here, member()) as browser:
+        await named(here, {"women": "free", "men": "few"})
+        async with here.desk.seat.ledger.write() as tx:
+            old = drafts.begin(
+                here.desk.seat, tx, owner=member().number, type=CAPACITY, subject=bulletin.of("shelter"), ref=None,
+                page="what", typed={"data.women": (women,), "data.men": ("few",)},
+            )  # fmt: skip
+        await named(here, {"women": "none", "men": "none"})
+        at = (await browser.post(f"/app/bulletins/{CAPACITY}", data={})).headers["location"]
+        form = await browser.get(at)
+
+    assert old.id in at
+    shown = (["none"], ["none"]) if is_filled_in else ([women], ["few"])
+    assert (chosen(form, "data.women"), chosen(form, "data.men")) == shown
 
 
 async def test_answers_that_the_registrar_refused_stay_when_the_form_is_opened_again(tmp_path: Path) -> None:

@@ -3,24 +3,29 @@
 from dataclasses import replace
 from typing import Any, Final
 
+from sqlalchemy import Connection, select
 from starlette.responses import Response
 
 from nrmbus.desk.outbox import drafts
 from nrmbus.desk.outbox.drafts import Typed
 from nrmbus.desk.state.bulletins import announcements, standings
+from nrmbus.desk.state.cases import event_of
+from nrmbus.desk.store import tables
 from nrmbus.desk.web.acts import around, sending
 from nrmbus.desk.web.acts.editing import WHAT
-from nrmbus.desk.web.acts.proposed import proposed_about_no_case
+from nrmbus.desk.web.acts.proposed import proposed_about_no_case, with_places
 from nrmbus.desk.web.rooms import own_act
 from nrmbus.desk.web.shell import NotFound, Pages, Visit
 from nrmbus.events import bulletin
 from nrmbus.events.breach import BreachReported
+from nrmbus.events.provider import CapacityChanged
 from nrmbus.events.registry import TYPES
 
 routes: Final = Pages()
 
 ABOUT_NO_CASE: Final = tuple(dict.fromkeys(data.type for data in TYPES.values() if data.keyed_by == "agency"))
 
+_EVENTS: Final = tables.events.c
 _BEGUN: Final = "begun."
 """Prefix in a draft of the answers that its form began with: people have typed where the others differ from these."""
 
@@ -54,7 +59,7 @@ async def begin(visit: Visit) -> Response:
         made = drafts.begin(
             seat, tx, owner=visit.me.number, type=type, subject=bulletin.of(seat.me), ref=None, page=WHAT, typed=typed
         )
-        if _is_untouched(made.typed):  # the agency may have spoken since
+        if _is_untouched(made.typed) or _is_of_an_earlier_release(visit, tx, made):  # the agency may have spoken since
             made = drafts.keep(seat, tx, replace(made, typed=typed), seen=made.version)
     return visit.see(f"/acts/{made.id}/{made.page}")
 
@@ -63,6 +68,19 @@ def _is_untouched(typed: Typed) -> bool:
     """Return whether a draft still has the answers that its form began with, and no others."""
     begun = {name.removeprefix(_BEGUN): values for name, values in typed.items() if name.startswith(_BEGUN)}
     return begun == {name: values for name, values in typed.items() if not name.startswith(_BEGUN)}
+
+
+def _is_of_an_earlier_release(visit: Visit, tx: Connection, draft: drafts.Kept) -> bool:
+    """Return whether *draft* has the places that this agency named in some event, and no other answers.
+
+    An earlier release stored such a draft as soon as the form was opened, without the answers that it began with.
+    """
+    if draft.type != CapacityChanged.type or draft.version != 1:
+        return False
+    of_places = (_EVENTS.subject == draft.subject, _EVENTS.source == visit.door.seat.me, _EVENTS.type == draft.type)
+    named = map(event_of, tx.execute(select(tables.events).where(*of_places)))
+    model = sending.model_of(visit.door, draft.type)
+    return any(with_places(visit, model, each.data.to_mapping()) == draft.typed for each in named if each is not None)
 
 
 def _row(visit: Visit, agency: str, known: Any) -> dict[str, Any]:

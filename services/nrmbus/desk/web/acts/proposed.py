@@ -43,6 +43,11 @@ def proposed_about_no_case(visit: Visit, data: type[Data]) -> Typed:
     if data is not CapacityChanged:
         return {}
     places = around.known_of(visit).get(visit.door.seat.me, Standing()).places
+    return with_places(visit, data, places)
+
+
+def with_places(visit: Visit, data: type[Data], places: Mapping[str, Any]) -> Typed:
+    """Return the answers of a form of *data* that names *places*."""
     return form.typed_of(form.form_of(data), {form.DATA: places}, visit.t.zone)
 
 
