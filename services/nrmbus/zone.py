@@ -10,6 +10,7 @@ def zone_of(name: str) -> ZoneInfo:
     """Return the time zone of a name of the IANA's list, such as ``Asia/Baku``.
 
     A deadline must be the same at registrar, desk and auditor, so the zone files of the machine are not asked.
+    Such a zone cannot be pickled, so no view of a case may hold one: the registrar pickles cases.
 
     Raises:
         ZoneInfoNotFoundError: The list has no such name.

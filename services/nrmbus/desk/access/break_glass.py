@@ -126,10 +126,8 @@ async def by_itself(desk: Desk, event: Event | None, registered: datetime) -> Re
         is_late = not seat.rules.may_be_answered(view, asked, now)
         is_by_the_rules = _is_by_the_rules(seat, tx, view, asked, registered)
         if is_late or not is_by_the_rules:
-            if not asked.open:
-                return (
-                    Result()
-                )  # the end of the inbox, which the view has, holds this desk's own answer or an objection
+            if not asked.open:  # the view has the end of the inbox, and there an answer of this desk or an objection
+                return Result()
             is_doubtful = not is_by_the_rules or seat.rules.is_refused(view, asked.mark.source, now)
             code, why = (CHECK_ASKER, NOT_BY_THE_RULES) if is_doubtful else (CALL_ASKER, TOO_LATE)
             return Result((), (Task(code, why, event.subject, event.id, event.referral),))

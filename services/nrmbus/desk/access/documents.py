@@ -74,8 +74,7 @@ def of_case(tx: Connection, me: str, subject: str) -> list[Shared]:
     rows = tx.execute(opening.with_letters(me).where(of_it).order_by(_EVENTS.position.desc())).all()
     first, chunks = {row.id: row for row in rows}, _chunks(tx, subject)
     documents = (_document(me, row, chunks) for row in first.values())
-    newest = sorted(filter(None, documents), key=lambda each: each.announcement.number, reverse=True)
-    return list(newest)
+    return sorted(filter(None, documents), key=lambda each: each.announcement.number, reverse=True)
 
 
 _Chunks = Mapping[tuple[str, str | None], Mapping[int, int]]
