@@ -9,7 +9,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
-from nrmbus.web.words import LANGUAGES
+from nrmbus.web.languages import LANGUAGES
 from web.browser import CHROMIUM, chromium, kinds, pictures, widths
 
 

@@ -123,7 +123,8 @@ from nrmbus.rules import load_profile
 from nrmbus.rules.handbook.citations import rules_text
 from nrmbus.rules.profile_files import profile_names
 from nrmbus.web.look import environment, static
-from nrmbus.web.words import LANGUAGES, catalogues
+from nrmbus.web.languages import LANGUAGES
+from nrmbus.web.words import catalogues
 from nrmbus.desk.http.page import environment_of, policy
 words = [(each.domain, len(each)) for language in LANGUAGES for each in catalogues(language)]
 home = Path(nrmbus.__file__).parent

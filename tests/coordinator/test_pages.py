@@ -26,7 +26,8 @@ from nrmbus.directory import joining
 from nrmbus.events import bulletin
 from nrmbus.events.figures import Release, Row, Table
 from nrmbus.play.example_figures import invented
-from nrmbus.web.words import LANGUAGES, Language, Words
+from nrmbus.web.languages import LANGUAGES, Language
+from nrmbus.web.words import Words
 from nrmbus.wire.envelope import decode
 
 __all__ = ("cheap_passwords",)

@@ -18,7 +18,8 @@ from desk.web.browsing import browsing, employed, member
 from nrmbus.coordinator.differing import compared
 from nrmbus.desk.staff.permissions import Permission
 from nrmbus.rules import add_profiles, load_profile, profile_names, read_profile
-from nrmbus.web.words import LANGUAGES, Language, Words
+from nrmbus.web.languages import LANGUAGES, Language
+from nrmbus.web.words import Words
 from nrmbus.wire import json
 
 ME: Final = "coordinator"

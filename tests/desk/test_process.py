@@ -1,6 +1,8 @@
 """The desk's process, whose parts run side by side: a fault of one partition holds up no other."""
 
 import asyncio
+import subprocess
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -99,3 +101,13 @@ async def test_a_case_that_meets_a_lasting_fault_of_the_machine_keeps_no_letter_
         opening_all.cancel()
 
     assert opened == {CASE, OTHER}
+
+
+@pytest.mark.thorough
+def test_a_desk_loads_nothing_of_the_pages_at_its_start() -> None:
+    """Given a desk whose pages nobody opens, then their words and templates take none of its memory."""
+    program = "import sys, nrmbus.desk.process, nrmbus.desk.http.door; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+
+    assert "nrmbus.desk.http.answers" in loaded
+    assert not {"babel", "jinja2", "nrmbus.web.words", "nrmbus.desk.web.application"} & set(loaded)

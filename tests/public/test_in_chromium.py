@@ -18,7 +18,7 @@ from nrmbus.intake.messages import Written
 from nrmbus.intake.store import IntakeStore
 from nrmbus.public.settings import PublicSettings
 from nrmbus.public.site import INFORMATION, PublicSite
-from nrmbus.web.words import LANGUAGES
+from nrmbus.web.languages import LANGUAGES
 from web.browser import CHROMIUM, chromium, faults, serving, too_wide, watched
 
 pytestmark = [pytest.mark.oracle, pytest.mark.parametrize("program", CHROMIUM, ids=["chromium"][: len(CHROMIUM)])]

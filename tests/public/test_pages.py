@@ -15,7 +15,7 @@ from nrmbus.intake import codes
 from nrmbus.intake.store import IntakeStore, StoreFull, TooMany
 from nrmbus.public.site import INFORMATION, PublicSite
 from nrmbus.rules.profile_files import load_profile
-from nrmbus.web.words import LANGUAGES
+from nrmbus.web.languages import LANGUAGES
 
 LIGHT = 50_000
 """Bytes of a page with everything that it loads, uncompressed."""

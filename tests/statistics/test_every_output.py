@@ -25,7 +25,8 @@ from nrmbus.statistics import sdmx, shown
 from nrmbus.statistics.document import document
 from nrmbus.statistics.named import heading_of, word_of
 from nrmbus.statistics.shown import number
-from nrmbus.web.words import LANGUAGES, Language, Words
+from nrmbus.web.languages import LANGUAGES, Language
+from nrmbus.web.words import Words
 
 pytestmark = pytest.mark.thorough
 

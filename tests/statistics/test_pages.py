@@ -16,7 +16,8 @@ from desk.web.browsing import browsing, member
 from figures_published import CORRECTED, LAST, YEAR, hear
 from nrmbus.events.figures import Release
 from nrmbus.statistics.document import document
-from nrmbus.web.words import LANGUAGES, Language, Words
+from nrmbus.web.languages import LANGUAGES, Language
+from nrmbus.web.words import Words
 
 ME: Final = "vac"
 

@@ -29,7 +29,7 @@ from nrmbus.statistics.release import compute
 from nrmbus.statistics.releasing import pages
 from nrmbus.statistics.service import Figures
 from nrmbus.statistics.spans import Span
-from nrmbus.web.words import LANGUAGES, Language
+from nrmbus.web.languages import LANGUAGES, Language
 from nrmbus.wire import json, times
 from nrmbus.wire.envelope import decode
 from patience import PATIENCE, eventually

@@ -12,7 +12,8 @@ from nrmbus.statistics.document import document
 from nrmbus.statistics.named import InAllLanguages, heading_of, word_of
 from nrmbus.statistics.shown import Shown, period_name, shown, table_of
 from nrmbus.statistics.specs import MEDIANS, MONEY, OPEN, SPECS
-from nrmbus.web.words import LANGUAGES, Language, Words
+from nrmbus.web.languages import LANGUAGES, Language
+from nrmbus.web.words import Words
 
 ZONE: Final = RULES.profile.zone
 EN: Final = Words("en", ZONE)

@@ -16,7 +16,7 @@ from axe_playwright_python.async_playwright import Axe  # type: ignore[import-un
 from playwright.async_api import BrowserContext, Page, Response, async_playwright
 from starlette.types import ASGIApp
 
-from nrmbus.web.words import LANGUAGES
+from nrmbus.web.languages import LANGUAGES
 
 CHROMIUM: Final = [found for found in map(shutil.which, ("chromium", "google-chrome")) if found][:1]
 """The browser of this machine, if there is one: Debian's ``chromium``."""

@@ -10,8 +10,9 @@ from nrmbus.desk.web.acts.form import Field, form_of
 from nrmbus.desk.web.acts.guide_questions import QUESTIONS
 from nrmbus.events.registry import TYPES
 from nrmbus.rules import load_profile
+from nrmbus.web.languages import LANGUAGES, Language
 from nrmbus.web.lists import family_of, lists
-from nrmbus.web.words import LANGUAGES, Language, catalogues
+from nrmbus.web.words import catalogues
 from nrmbus.wire.errors import WireCode, sentence_of
 
 

@@ -7,7 +7,8 @@ import pytest
 
 from nrmbus.rules import load_profile, profile_names
 from nrmbus.web import names
-from nrmbus.web.words import LANGUAGES, Language, Words
+from nrmbus.web.languages import LANGUAGES, Language
+from nrmbus.web.words import Words
 
 BAKU: Final = ZoneInfo("Asia/Baku")
 ISO_639_2: Final = """

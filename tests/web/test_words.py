@@ -17,7 +17,8 @@ from nrmbus.rules.handbook.citations import citations
 from nrmbus.rules.handbook.default import PROFILE
 from nrmbus.rules.handbook.lookup import PHRASES
 from nrmbus.rules.handbook.soundness import cited_values
-from nrmbus.web.words import LANGUAGES, Language, Words, catalogues, language_of
+from nrmbus.web.languages import LANGUAGES, Language
+from nrmbus.web.words import Words, catalogues, language_of
 
 ROOMS: Final = tuple(
     ROOT / "services/nrmbus" / room

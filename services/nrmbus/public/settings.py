@@ -11,7 +11,8 @@ from nrmbus.bus.errors import BusError
 from nrmbus.bus.http_server import PORTS
 from nrmbus.bus.tls_listener import Listen
 from nrmbus.intake.store import MOST_DAYS
-from nrmbus.web.words import LANGUAGES, Language, is_of_azerbaijan
+from nrmbus.web.languages import LANGUAGES, Language
+from nrmbus.web.words import is_of_azerbaijan
 from nrmbus.zone import zone_of
 
 ZONE: Final = zone_of("Asia/Baku")

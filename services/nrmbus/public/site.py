@@ -34,8 +34,9 @@ from nrmbus.public.slips import Slip, Slips
 from nrmbus.telemetry import log
 from nrmbus.web import look
 from nrmbus.web.guard import HEADERS, Form, FormTooLarge, is_foreign
+from nrmbus.web.languages import LANGUAGES, Language
 from nrmbus.web.reach import unreachable
-from nrmbus.web.words import LANGUAGES, Language, Words, default_language, language_of
+from nrmbus.web.words import Words, default_language, language_of
 from nrmbus.wire import ids
 from nrmbus.wire.errors import LetterClosed
 from nrmbus.zone import zone_of

@@ -7,7 +7,8 @@ from zoneinfo import ZoneInfo
 from babel import Locale
 
 from nrmbus.events.figures import TOTAL, UNKNOWN, Table
-from nrmbus.web.words import LANGUAGES, Words
+from nrmbus.web.languages import LANGUAGES
+from nrmbus.web.words import Words
 
 FAMILIES: Final[Mapping[str, str]] = {
     "sex": "Sex",

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from nrmbus.web.words import Language
+from nrmbus.web.languages import Language
 
 LANGUAGE: Final = "language"
 """Value of `go` in a form that only asks for its page in another language, with what stands in it: nothing is judged or done."""

@@ -14,7 +14,8 @@ from babel import Locale
 from babel.core import get_global
 
 from nrmbus.web.folding import folded
-from nrmbus.web.words import LANGUAGES, Words
+from nrmbus.web.languages import LANGUAGES
+from nrmbus.web.words import Words
 from nrmbus.zone import zone_of
 
 Kind = Literal["language", "country", "region"]

@@ -15,7 +15,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import cache
 from io import BytesIO
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, cast
 from zoneinfo import ZoneInfo
 
 from babel.dates import format_date, format_datetime, format_time, format_timedelta
@@ -26,14 +26,9 @@ from babel.numbers import format_currency
 from babel.units import format_unit
 from pydantic import BaseModel
 
-from nrmbus.events.codes import PaperLanguage
 from nrmbus.packed import packed
+from nrmbus.web.languages import LANGUAGES, Language
 
-Language = Literal["az", "en", "ru"]
-LANGUAGES: Final[Mapping[Language, str]] = {"az": "Azərbaycanca", "en": "English", "ru": "Русский"}
-"""Languages with their own names."""
-IN_EVENTS: Final[Mapping[str, PaperLanguage]] = {"az": "aze", "en": "eng", "ru": "rus"}
-"""Codes of the same languages in events (ISO 639-2/T)."""
 LOCALE: Final = packed("web/locale")
 _FACT: Final = re.compile(
     r" \(\{decider\}\)|\{(?P<clock>D-[A-Z0-9]+)(?:\.(?P<urgency>[a-z]+))?\}|\{(?P<period>recovery|stay|follow_up)\}|\{allowance\}"

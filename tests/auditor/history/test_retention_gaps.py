@@ -17,7 +17,8 @@ from nrmbus.auditor.web.pages import shown
 from nrmbus.cli.audit import person_report
 from nrmbus.registrar.history_state import HistoryError as RefusedToRun
 from nrmbus.timekeeper.watch import Watch
-from nrmbus.web.words import LANGUAGES, Language, Words
+from nrmbus.web.languages import LANGUAGES, Language
+from nrmbus.web.words import Words
 from nrmbus.wire.record import Record
 from registrar.given import Bus, check_history, to
 from registrar.kept_long_enough import LATER, OPEN_CASE, OTHER_CASE, OVER_AT, Kept, bare

@@ -17,7 +17,8 @@ from nrmbus.auditor.reports.figures import by_agency
 from nrmbus.bus.folder import BusFolder
 from nrmbus.events.model import Event
 from nrmbus.events.registry import data_type
-from nrmbus.web.words import Language, Words
+from nrmbus.web.languages import Language
+from nrmbus.web.words import Words
 from nrmbus.wire import ids
 from rules.given import DEFAULTS
 

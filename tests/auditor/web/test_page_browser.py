@@ -11,7 +11,7 @@ from playwright.async_api import Page
 
 from auditor.web.given import NAME, PASSWORD, PHONE, Hall
 from nrmbus.auditor.web import sessions
-from nrmbus.web.words import LANGUAGES, Language
+from nrmbus.web.languages import LANGUAGES, Language
 from web.browser import CHROMIUM, WALKED, chromium, faults, serving, tab_to, too_wide, watched, widths
 
 pytestmark = [pytest.mark.oracle, pytest.mark.parametrize("program", CHROMIUM, ids=["chromium"][: len(CHROMIUM)])]

@@ -8,7 +8,8 @@ import pytest
 
 from auditor.web.given import NAME, NO_CASE, PASSWORD, PHONE, Hall, form_of, places, sign_in
 from nrmbus.auditor.web.sessions import IDLE_SECONDS
-from nrmbus.web.words import LANGUAGES, Language, Words
+from nrmbus.web.languages import LANGUAGES, Language
+from nrmbus.web.words import Words
 from nrmbus.wire.record import Record
 
 BAKU = ZoneInfo("Asia/Baku")

@@ -18,7 +18,8 @@ from nrmbus.events.codes import Unreadable
 from nrmbus.events.model import PARTS
 from nrmbus.events.registry import TYPES
 from nrmbus.rules import Status, load_profile
-from nrmbus.web.words import LANGUAGES, Language, catalogues
+from nrmbus.web.languages import LANGUAGES, Language
+from nrmbus.web.words import catalogues
 from web.test_words import messages
 
 FOLDER: Final = Path(pages.__file__).parent

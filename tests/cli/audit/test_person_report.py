@@ -15,7 +15,8 @@ from nrmbus.bus.errors import BusError
 from nrmbus.cli.audit import person_report
 from nrmbus.events.model import Event
 from nrmbus.events.registry import data_type
-from nrmbus.web.words import LANGUAGES, Language, Words
+from nrmbus.web.languages import LANGUAGES, Language
+from nrmbus.web.words import Words
 from nrmbus.wire import ids
 
 

@@ -30,7 +30,8 @@ from nrmbus.desk.store import tables
 from nrmbus.directory.entry import Contact
 from nrmbus.events.model import Event
 from nrmbus.events.registry import data_type
-from nrmbus.web.words import LANGUAGES, Language, Words
+from nrmbus.web.languages import LANGUAGES, Language
+from nrmbus.web.words import Words
 from nrmbus.wire import ids
 
 READER = "S-17"

@@ -16,7 +16,6 @@ from desk.staff.given import one_time_in
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
 from nrmbus.cli.desk import staff
-from nrmbus.web.words import LANGUAGES
 
 __all__ = ("cheap_passwords",)
 pytestmark = pytest.mark.usefixtures("cheap_passwords")
@@ -52,11 +51,6 @@ def test_a_name_in_brackets_is_listed_as_it_is_written() -> None:
 
     assert "Leyla [night shift]" in shown.get()
     assert "Rana [/red]" in shown.get()
-
-
-def test_the_command_offers_the_languages_of_the_pages() -> None:
-    """Given the list of languages that the command has of its own, then it is the list of the pages."""
-    assert [each.value for each in staff.Language] == [*LANGUAGES]
 
 
 async def test_a_member_is_added_listed_reset_and_removed(

@@ -12,7 +12,7 @@ from nrmbus.desk.errors import DeskError
 from nrmbus.desk.staff.permissions import PERMISSIONS, ROLES, StaffSettings, defaults, permits
 from nrmbus.desk.store import tables
 from nrmbus.web.folding import folded
-from nrmbus.web.words import LANGUAGES
+from nrmbus.web.languages import LANGUAGES
 
 pytestmark = pytest.mark.usefixtures("kept", "cheap_passwords")
 

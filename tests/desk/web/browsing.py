@@ -18,7 +18,7 @@ from nrmbus.desk.staff.permissions import Permission
 from nrmbus.desk.web.application import AgencyPages
 from nrmbus.directory import Directory, joining
 from nrmbus.directory.entry import Kind
-from nrmbus.web.words import Language
+from nrmbus.web.languages import Language
 
 WORKER: Final[tuple[Permission, ...]] = ("read_cases", "open_letters", "publish")
 SITE: Final = "http://127.0.0.1:8000"

@@ -35,7 +35,7 @@ from nrmbus.desk.web.rooms import ROOMS
 from nrmbus.events import bulletin
 from nrmbus.statistics.history import Histories
 from nrmbus.statistics.service import Figures
-from nrmbus.web.words import Language
+from nrmbus.web.languages import Language
 from statistics_story import Story
 from web.browser import CHROMIUM, WALKED, chromium, faults, kinds, serving, too_wide, watched
 

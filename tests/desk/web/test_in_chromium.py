@@ -20,7 +20,7 @@ from nrmbus.desk.staff.permissions import ROLES
 from nrmbus.desk.web.application import AgencyPages
 from nrmbus.intake.messages import Hotline
 from nrmbus.intake.store import IntakeStore
-from nrmbus.web.words import Language
+from nrmbus.web.languages import Language
 from web.browser import CHROMIUM, WALKED, chromium, faults, kinds, serving, tab_to, too_wide, watched
 
 pytestmark = [

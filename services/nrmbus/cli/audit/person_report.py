@@ -30,7 +30,8 @@ from nrmbus.cli.desk.desks import door_of
 from nrmbus.cli.options import BusContext, Case, to_write
 from nrmbus.packed import packed
 from nrmbus.rules.handbook.lookup import facts_of
-from nrmbus.web.words import Language, Words
+from nrmbus.web.languages import Language
+from nrmbus.web.words import Words
 
 app = Commands()
 

@@ -27,7 +27,8 @@ from nrmbus.statistics import sdmx, sheet
 from nrmbus.statistics.document import document
 from nrmbus.statistics.named import InAllLanguages
 from nrmbus.statistics.spans import Span
-from nrmbus.web.words import Language, Words
+from nrmbus.web.languages import Language
+from nrmbus.web.words import Words
 from nrmbus.wire.names import STATISTICS
 
 app = Commands()

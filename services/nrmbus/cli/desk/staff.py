@@ -18,6 +18,7 @@ from nrmbus.cli.desk.desks import door_of
 from nrmbus.cli.options import AsJson, BusContext
 from nrmbus.cli.shown import short
 from nrmbus.client.door import Door
+from nrmbus.web.languages import Language
 
 app = Commands("staff", "The agency's people: who signs in at the pages of its desk, with which roles.")
 
@@ -36,21 +37,13 @@ class Role(StrEnum):
     ADMINISTRATOR = "administrator"
 
 
-class Language(StrEnum):
-    """Languages of the pages, listed again: `nrmbus[cli]` has none of the packages that `nrmbus.web.words` needs."""
-
-    AZ = "az"
-    EN = "en"
-    RU = "ru"
-
-
 @app.register(example='nrmbus staff add ngo-a "Leyla Example" --role worker --language az')
 def add(
     agency: Agency,
     name: Name,
     *,
     role: Annotated[list[Role], typer.Option(help="What the member does, as often as needed.")],
-    language: Annotated[Language, typer.Option(help="Language of pages and mails.")] = Language.AZ,
+    language: Annotated[Language, typer.Option(help="Language of pages and mails.")] = "az",
     email: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="For notices, which say nothing of a case.")
     ] = None,
@@ -69,7 +62,7 @@ def add(
     The member signs in with it within three days, and then chooses a password and a second factor. The bus never sees the
     name, only a random number.
     """
-    asked: dict[str, Any] = {"name": name, "roles": [each.value for each in role], "language": language.value}
+    asked: dict[str, Any] = {"name": name, "roles": [each.value for each in role], "language": language}
     asked |= {key: value for key, value in (("email", email), ("subject", subject)) if value is not None}
     _tell(agency, *asyncio.run(_added(context.folder, agency, asked)), as_json=as_json)
 

@@ -8,7 +8,7 @@ from nrmbus.desk.http.documented import Answer, plain
 from nrmbus.desk.http.scopes import ScopeName
 from nrmbus.desk.staff.members import Standing
 from nrmbus.desk.staff.permissions import Role
-from nrmbus.web.words import Language
+from nrmbus.web.languages import Language
 
 Ref = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
 Time = Annotated[str, Field(json_schema_extra={"format": "date-time"}, description="UTC, to the second.")]

@@ -27,7 +27,7 @@ from nrmbus.desk.state.context import Seat
 from nrmbus.desk.store import tables
 from nrmbus.events.model import Frozen
 from nrmbus.web.folding import folded
-from nrmbus.web.words import LANGUAGES, Language
+from nrmbus.web.languages import LANGUAGES, Language
 from nrmbus.wire import times
 
 When = Literal["at_once", "daily", "none"]

@@ -22,7 +22,7 @@ from nrmbus.desk.staff.sessions import How, Session, Sessions, digest_of
 from nrmbus.desk.state.context import Seat
 from nrmbus.events.errors import Problem
 from nrmbus.web import second_factor
-from nrmbus.web.words import Language
+from nrmbus.web.languages import Language
 from nrmbus.wire import times
 
 if TYPE_CHECKING:

@@ -35,7 +35,8 @@ from nrmbus.telemetry import log
 from nrmbus.web import look
 from nrmbus.web.frame import Place
 from nrmbus.web.guard import HEADERS, FormTooLarge, is_foreign
-from nrmbus.web.words import LANGUAGES, default_language, language_of
+from nrmbus.web.languages import LANGUAGES
+from nrmbus.web.words import default_language, language_of
 
 SUBJECTS: Final[tuple[Pages, ...]] = (
     home.routes,

@@ -24,7 +24,8 @@ from nrmbus.rules import Profile
 from nrmbus.rules.handbook.lookup import facts_of
 from nrmbus.web.frame import Place, Says
 from nrmbus.web.guard import Form
-from nrmbus.web.words import LANGUAGES, Language, Words
+from nrmbus.web.languages import LANGUAGES, Language
+from nrmbus.web.words import Words
 
 May = Permission | Literal["anybody", "member"]
 """Permission that a page needs; ``member``: everybody who has signed in; ``anybody``: without signing in."""

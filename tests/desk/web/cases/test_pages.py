@@ -22,7 +22,8 @@ from nrmbus.events.referral import ReferralSubmittedV3
 from nrmbus.events.registry import TYPES
 from nrmbus.rules import load_profile
 from nrmbus.web import words
-from nrmbus.web.words import LANGUAGES, Language, Words, catalogues
+from nrmbus.web.languages import LANGUAGES, Language
+from nrmbus.web.words import Words, catalogues
 from nrmbus.wire.envelope import decode
 
 PAGES: Final = ("", "/timeline", "/letters", "/referrals", "/documents", "/reads", "/sheet", f"/referrals/{REF}/copy")

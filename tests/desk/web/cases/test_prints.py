@@ -15,7 +15,7 @@ from desk.web.browsing import browsing, gone, member
 from desk.web.cases.given import AT, CONSENT, REFERRAL, TAKEN_BACK, at_vac, came
 from nrmbus.desk.http.served import Door
 from nrmbus.directory.entry import Contact, Kind
-from nrmbus.web.words import LANGUAGES, Language
+from nrmbus.web.languages import LANGUAGES, Language
 
 COPY = f"{AT}/referrals/{REF}/copy"
 

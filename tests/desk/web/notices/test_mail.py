@@ -13,7 +13,7 @@ from nrmbus.desk.errors import DeskError
 from nrmbus.desk.web.notices.mail import KINDS, composed
 from nrmbus.desk.web.notices.sender import Outcome, Unreachable, post
 from nrmbus.desk.web.notices.settings import MailSettings
-from nrmbus.web.words import LANGUAGES, Language
+from nrmbus.web.languages import LANGUAGES, Language
 
 AT = datetime(2026, 3, 2, 5, tzinfo=UTC)
 GIVEN: dict[str, Any] = {

@@ -25,7 +25,8 @@ from nrmbus.events.codes import Role
 from nrmbus.rules import Agency, Profile, Rules, add_profiles, load_profile, read_profile
 from nrmbus.rules.handbook.default import PROFILE
 from nrmbus.rules.handbook.lookup import facts_of
-from nrmbus.web.words import LANGUAGES, Language, Words
+from nrmbus.web.languages import LANGUAGES, Language
+from nrmbus.web.words import Words
 from rules.given import Bench
 
 LAW: Final = "XX Act 9/2027 art. 12"

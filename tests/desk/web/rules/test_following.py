@@ -10,7 +10,7 @@ from desk.given import desk_of
 from desk.web.acts.test_guide import ADULT, led, sent
 from desk.web.browsing import browsing, member
 from nrmbus.rules import Rules
-from nrmbus.web.words import LANGUAGES, Language
+from nrmbus.web.languages import LANGUAGES, Language
 
 COPY: Final = copy(MIGRATION_DECIDES, REFER_IN_36_HOURS, HOLD_IN_2_DAYS)
 MIGRATION: Final = {"az": "(miqrasiya", "en": "(migration service)", "ru": "(миграционная служба)"}

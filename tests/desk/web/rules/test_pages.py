@@ -10,7 +10,7 @@ from desk.given import desk_of
 from desk.web.browsing import browsing, member
 from nrmbus.rules import Rules, load_profile, profile_text, read_profile
 from nrmbus.rules.handbook.lookup import has_words
-from nrmbus.web.words import LANGUAGES
+from nrmbus.web.languages import LANGUAGES
 
 PROFILE = load_profile(POLICY)
 

@@ -11,7 +11,8 @@ from contract.tree import ROOT
 from nrmbus.desk.web.work.pages import SORTS
 from nrmbus.desk.web.work.queues import files as known_files
 from nrmbus.desk.web.work.rows import AGENCY, COLUMNS, headings
-from nrmbus.web.words import Language, Words
+from nrmbus.web.languages import Language
+from nrmbus.web.words import Words
 from web.test_words import untranslated
 
 NAMES = frozenset({"name", "lead", "title", "text"})

@@ -31,7 +31,8 @@ from nrmbus.telemetry import log
 from nrmbus.web import second_factor
 from nrmbus.web.frame import LANGUAGE, Place, Says
 from nrmbus.web.guard import HEADERS, Form, FormTooLarge, is_foreign
-from nrmbus.web.words import LANGUAGES, Words, default_language, language_of
+from nrmbus.web.languages import LANGUAGES
+from nrmbus.web.words import Words, default_language, language_of
 
 HOST: Final = re.compile(r"(127\.0\.0\.1|localhost)(:[0-9]{1,5})?")
 """Names of this machine; a foreign page whose host name points here is refused."""

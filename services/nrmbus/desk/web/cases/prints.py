@@ -30,7 +30,8 @@ from nrmbus.rules.event_context import SHARING
 from nrmbus.rules.handbook.citations import citations
 from nrmbus.rules.handbook.lookup import facts_of
 from nrmbus.web.frame import LANGUAGE
-from nrmbus.web.words import IN_EVENTS, LANGUAGES, Language, Words
+from nrmbus.web.languages import IN_EVENTS, LANGUAGES, Language
+from nrmbus.web.words import Words
 from nrmbus.wire.json import MAX_INTEGER
 
 routes: Final = Pages()

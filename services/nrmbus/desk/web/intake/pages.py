@@ -19,7 +19,7 @@ from nrmbus.intake.messages import MOST_CHARACTERS, Written
 from nrmbus.intake.store import IntakeStore, StoreFull, Thread
 from nrmbus.telemetry import log
 from nrmbus.web.frame import LANGUAGE, Place
-from nrmbus.web.words import IN_EVENTS
+from nrmbus.web.languages import IN_EVENTS
 from nrmbus.wire import ids, times
 
 routes: Final = Pages()

@@ -11,7 +11,8 @@ from zoneinfo import ZoneInfo
 
 from nrmbus.desk.web.beside import ROOT
 from nrmbus.desk.web.notices.settings import MailSettings
-from nrmbus.web.words import Language, Words
+from nrmbus.web.languages import Language
+from nrmbus.web.words import Words
 
 Kind = Literal["overdue", "due_soon", "message", "waits", "asked", "answered"]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)

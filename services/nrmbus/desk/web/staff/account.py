@@ -14,8 +14,9 @@ from nrmbus.desk.web.shell import NotFound, Pages, Visit, url
 from nrmbus.desk.web.staff import cookies
 from nrmbus.desk.web.staff.sign_in import app_values, recovery_codes, said, to_add, weak
 from nrmbus.web.frame import LANGUAGE
+from nrmbus.web.languages import LANGUAGES
 from nrmbus.web.second_factor import new_secret
-from nrmbus.web.words import LANGUAGES, Words
+from nrmbus.web.words import Words
 from nrmbus.wire import times
 
 routes: Final = Pages()

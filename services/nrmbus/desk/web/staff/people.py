@@ -12,7 +12,7 @@ from nrmbus.desk.web.shell import Pages, Visit, url
 from nrmbus.desk.web.staff import cookies
 from nrmbus.desk.web.staff.account import moment_of, role_names, session_row
 from nrmbus.web.frame import LANGUAGE
-from nrmbus.web.words import LANGUAGES as NAMES
+from nrmbus.web.languages import LANGUAGES as NAMES
 from nrmbus.web.words import Words
 
 routes: Final = Pages()
