@@ -8,15 +8,20 @@ import asyncio
 import secrets
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote_plus
 
 import httpx
 
 from nrmbus.bus.rate_limit import AddressPace, Pace, Rate
 from nrmbus.desk.staff.permissions import Provider
 from nrmbus.desk.staff.sessions import digest_of
+
+if TYPE_CHECKING:
+    from joserfc.jwk import KeySet
 
 GOOD_FOR: Final = timedelta(minutes=10)
 SECONDS: Final = 10.0
@@ -173,14 +178,15 @@ class SignInElsewhere:
     ) -> str:
         from joserfc import jwt  # noqa: PLC0415 - as in `begin`
         from joserfc.errors import JoseError  # noqa: PLC0415 - the same
-        from joserfc.jwk import KeySet  # noqa: PLC0415 - the same
 
         us, secret = self._provider.client_id, self._provider.secret
         asked = {
             "grant_type": "authorization_code", "code": code, "redirect_uri": under_way.address, "client_id": us,
             "code_verifier": under_way.verifier,
         }  # fmt: skip
-        auth = httpx.BasicAuth(us, secret) if secret is not None else httpx.USE_CLIENT_DEFAULT
+        # RFC 6749, section 2.3.1: the provider decodes both as a form, so a + that is sent as it is becomes a blank.
+        encoded = httpx.BasicAuth(quote_plus(us), quote_plus(secret)) if secret is not None else None
+        auth = encoded or httpx.USE_CLIENT_DEFAULT
         given = await client.post(str(about["token_endpoint"]), data=asked, auth=auth)
         token = str(given.raise_for_status().json()["id_token"])
         keys = (await client.get(str(about["jwks_uri"]))).raise_for_status().json()
@@ -190,13 +196,33 @@ class SignInElsewhere:
             nonce={"essential": True, "value": under_way.nonce}, sub={"essential": True}, exp={"essential": True},
         )  # fmt: skip
         try:
-            claims = jwt.decode(token, KeySet.import_key_set(keys), algorithms=list(_ALGORITHMS)).claims
+            claims = jwt.decode(token, _understood(keys), algorithms=list(_ALGORITHMS)).claims
             registry.validate(claims)
         except JoseError as error:
             raise ProviderFailed from error
         if isinstance(claims["aud"], list) and claims.get("azp", us) != us:
             raise ProviderFailed
         return str(claims["sub"])
+
+
+def _understood(published: Mapping[str, Any]) -> "KeySet":
+    """Return the *published* keys that joserfc can read; RFC 7517, section 5, has the others ignored.
+
+    joserfc ignores an unknown type of key by itself, but fails for the whole set because of an unknown curve.
+
+    Raises:
+        ProviderFailed: there is none.
+    """
+    from joserfc.errors import JoseError  # noqa: PLC0415 - as in `begin`
+    from joserfc.jwk import JWKRegistry, KeySet  # noqa: PLC0415 - the same
+
+    keys = []
+    for each in published["keys"]:
+        with suppress(JoseError, ValueError, KeyError, TypeError):
+            keys.append(JWKRegistry.import_key(each))
+    if not keys:
+        raise ProviderFailed
+    return KeySet(keys)
 
 
 def _state(value: str) -> str:

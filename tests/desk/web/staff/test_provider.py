@@ -1,5 +1,6 @@
 """Sign-in by the agency's own OpenID provider: the member whose subject the administrator entered, and nobody else."""
 
+import base64
 import json
 import re
 from collections.abc import AsyncIterator, Callable
@@ -8,7 +9,7 @@ from dataclasses import dataclass, field
 from html import unescape
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote_plus, urlsplit
 
 import httpx
 import pytest
@@ -41,6 +42,8 @@ class FakeProvider:
 
     now: Callable[[], int]
     key: ECKey = field(default_factory=lambda: ECKey.generate_key("P-256", {"kid": "1"}))
+    other_keys: list[dict[str, Any]] = field(default_factory=list)
+    secret: str = SECRET
     subject: str = "17"
     asked: dict[str, str] = field(default_factory=dict)
     spoilt: dict[str, Any] = field(default_factory=dict)
@@ -59,7 +62,8 @@ class FakeProvider:
                 known = {name: f"{ISSUER}/{name}" for name in ("authorization_endpoint", "token_endpoint", "jwks_uri")}
                 return httpx.Response(200, json={"issuer": ISSUER, **known, **self.about})
             case "/jwks_uri":
-                return httpx.Response(200, json=KeySet([self.key]).as_dict(private=False))
+                own = KeySet([self.key]).as_dict(private=False)["keys"]
+                return httpx.Response(200, json={"keys": [*self.other_keys, *own]})
             case "/token_endpoint":
                 return self._token(request)
         return httpx.Response(404)
@@ -78,7 +82,7 @@ class FakeProvider:
             form["code"] == "a-code"
             and create_s256_code_challenge(form["code_verifier"]) == self.asked["code_challenge"]
             and form["redirect_uri"] == self.asked["redirect_uri"]
-            and request.headers["authorization"] == httpx.BasicAuth("nrmbus", SECRET)._auth_header
+            and self._knows(request.headers["authorization"])
         )
         if not fits:
             return httpx.Response(400, json={"error": "invalid_grant"})
@@ -90,15 +94,21 @@ class FakeProvider:
         token = jwt.encode(header, claims, self.signs_with or self.key)
         return httpx.Response(200, content=json.dumps({"id_token": token, "access_token": "x", "token_type": "Bearer"}))
 
+    def _knows(self, authorization: str) -> bool:
+        """Return whether the client is the desk, with its secret, read as RFC 6749, section 2.3.1, says."""
+        scheme, _, given = authorization.partition(" ")
+        name, _, secret = base64.b64decode(given).decode().partition(":")
+        return (scheme, unquote_plus(name), unquote_plus(secret)) == ("Basic", "nrmbus", self.secret)
+
 
 @asynccontextmanager
-async def elsewhere(home: Path, **more: Any) -> AsyncIterator[tuple[Office, FakeProvider]]:
+async def elsewhere(home: Path, secret: str = SECRET, **more: Any) -> AsyncIterator[tuple[Office, FakeProvider]]:
     """Yield a desk whose people sign in at a provider; Leyla is the provider's 17."""
-    (home / "secret").write_text(f"{SECRET}\n")
+    (home / "secret").write_text(f"{secret}\n")
     given = {"issuer": ISSUER, "client_id": "nrmbus", "secret_file": str(home / "secret"), **more}
     settings = StaffSettings.read({"provider": given})
     async with office(home, settings=settings) as it:
-        provider = FakeProvider(lambda: int(it.clock.time.timestamp()))
+        provider = FakeProvider(lambda: int(it.clock.time.timestamp()), secret=secret)
         assert settings.provider is not None
         it.staff.elsewhere = SignInElsewhere(
             settings.provider, it.clock.now, httpx.MockTransport(provider), lambda: it.clock.now().timestamp()
@@ -132,6 +142,36 @@ async def test_the_provider_signs_a_member_in(tmp_path: Path) -> None:
         assert (it.staff.members.name_of(session.member), session.how) == ("Leyla Example", "provider")
         again = await it.browser.get("/app/sign-in/provider/back", params=back)
         assert again.status_code == 422, "an answer is good once"
+
+
+async def test_a_secret_may_have_any_character(tmp_path: Path) -> None:
+    """Given a secret with signs that a form encodes, as base64 has them, when a member comes back, then the provider knows the desk by it."""
+    async with elsewhere(tmp_path, secret="a+b%2Fc/d= ё") as (it, provider):
+        back = provider.goes_to((await it.get("/sign-in/provider")).headers["location"])
+
+        answer = await it.browser.get("/app/sign-in/provider/back", params=back)
+
+        assert answer.headers.get("location") == "/app/"
+
+
+UNKNOWN: dict[str, dict[str, Any]] = {
+    "curve": {"kty": "EC", "crv": "brainpoolP256r1", "kid": "2", "x": "AAAA", "y": "AAAA"},
+    "type": {"kty": "AKP", "alg": "ML-DSA-65", "kid": "2", "pub": "AAAA"},
+    "no type": {"kid": "2"},
+    "broken": {"kty": "RSA", "kid": "2", "n": 7, "e": "AQAB"},
+}
+
+
+@pytest.mark.parametrize("unknown", UNKNOWN)
+async def test_a_key_of_the_provider_that_nobody_here_can_read_is_passed_over(tmp_path: Path, unknown: str) -> None:
+    """Given a provider that publishes one more key, of a kind unknown here, then a token signed with the known key signs the member in."""
+    async with elsewhere(tmp_path) as (it, provider):
+        provider.other_keys = [UNKNOWN[unknown]]
+        back = provider.goes_to((await it.get("/sign-in/provider")).headers["location"])
+
+        answer = await it.browser.get("/app/sign-in/provider/back", params=back)
+
+        assert answer.headers.get("location") == "/app/"
 
 
 async def test_the_providers_sign_in_leads_to_the_page_that_was_wanted(tmp_path: Path) -> None:
