@@ -305,6 +305,27 @@ def test_no_cell_begins_a_formula() -> None:
     assert mapping.to_csv(made).splitlines()[1] == "'=HYPERLINK(1),+994000000001"
 
 
+@pytest.mark.parametrize("separator", [";", "\t"])
+@pytest.mark.parametrize("before", ["Leyla;", "Leyla; ", "Leyla\t", "Leyla\n", "Leyla\r\n", ""])
+def test_no_cell_begins_a_formula_where_a_region_has_another_separator(before: str, separator: str) -> None:
+    """P2: given a name with a separator and a formula, when the file is split at that separator, as Excel does by region, then no cell is computed."""
+    for formula in ("=1+1", "@SUM(1)", "-1", "+1", " =1+1", '"=1+1', '" "=1+1', "\t=1+1", ";=1+1"):
+        made = {"fields": {"cas_Status": "Active", "prs_FirstName": f"{before}{formula};x", "prs_Citizenship": ["XA"]}}
+
+        rows = csv.reader(io.StringIO(mapping.to_csv(made), newline=""), delimiter=separator)
+
+        assert [cell for row in rows for cell in row if cell.strip().startswith(("=", "+", "-", "@"))] == [], formula
+
+
+def test_a_separator_in_a_name_changes_nothing_of_it() -> None:
+    """Given names and lists with semicolons, quotes and signs, and none that begins a formula, then each cell is what the field says."""
+    made = {"fields": {"prs_FirstName": 'Anna-Maria "A"; Example; 1-2', "prs_Citizenship": ["XA", "XB"]}}
+
+    _, row = csv.reader(io.StringIO(mapping.to_csv(made), newline=""))
+
+    assert row == ['Anna-Maria "A"; Example; 1-2', "XA;XB"]
+
+
 async def test_an_export_is_recorded_before_it_is_answered(tmp_path: Path) -> None:
     """The registrar records the export and each opened letter for the named person; JSON and CSV have the same fields."""
     async with edge_of("vac", tmp_path, "htcds") as (here, htcds):

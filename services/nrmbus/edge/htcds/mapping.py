@@ -67,7 +67,9 @@ PLANS: Final[Mapping[str, str]] = {
 """Type of a support plan for a service; any other is ``SocialCare``."""
 SEPARATOR: Final = ";"
 """Between the values of a field with several, in CSV."""
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA: Final = re.compile(r"""(?:^|(?<=[;\t\r\n]))(?=[\s"]*[=+\-@]|[\t\r])""")
+"""Places where a spreadsheet program may read a formula. Excel splits a file at the list separator of its region, in most of
+Europe a semicolon; then a quote that this file doubles opens and closes a cell, and what stands behind it is read."""
 
 
 class _Record:
@@ -317,5 +319,4 @@ def _cell(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     text = SEPARATOR.join(value) if isinstance(value, list) else str(value)
-    is_number = _PHONE.fullmatch(text) is not None
-    return f"'{text}" if text.startswith(_FORMULA) and not is_number else text
+    return text if _PHONE.fullmatch(text) else _FORMULA.sub("'", text)
