@@ -173,6 +173,60 @@ async def test_an_event_is_published_in_each_mode(tmp_path: Path) -> None:
         assert [row.id for row in await here.rows("outbox")] == [_id(1), _id(2), _id(3)]
 
 
+async def test_a_structured_message_may_repeat_its_attributes_as_headers(tmp_path: Path) -> None:
+    """Given a sender that copies the attributes into headers for those on the way, then the message is what its content type says."""
+    async with edge_of("ngo-a", tmp_path, "cloudevents") as (here, edge):
+        copied, _ = mapping.to_headers({"datacontenttype": ONE, **event(id=_id(2))})
+        batch, _ = mapping.to_headers({"datacontenttype": BATCH, **event(id=_id(3))})
+
+        one = await here.during(edge.post("/events", content=json.dumps(event(id=_id(2))), headers=copied))
+        several = await here.during(edge.post("/events", content=json.dumps([event(id=_id(3))]), headers=batch))
+
+        assert (one.status_code, several.status_code) == (200, 200), one.text
+        assert [row.id for row in await here.rows("outbox")] == [_id(2), _id(3)]
+
+
+async def test_an_attribute_that_is_null_counts_as_left_out(tmp_path: Path) -> None:
+    """Given optional attributes that are null, as in examples of the JSON format, then each event is published without them; null data are refused."""
+    async with edge_of("ngo-a", tmp_path, "cloudevents") as (here, edge):
+        unset = {"consent": None, "time": None, "unsetextension": None}
+        batch = json.dumps([event(id=_id(2), **unset), event(id=_id(3), **unset)])
+
+        one = await here.during(edge.post("/events", json=event(**unset), headers={"content-type": ONE}))
+        several = await here.during(edge.post("/events", content=batch, headers={"content-type": BATCH}))
+
+        assert (one.status_code, several.status_code) == (200, 200), one.text
+        assert [row.id for row in await here.rows("outbox")] == [_id(1), _id(2), _id(3)]
+        for no in (event(data=None), event(data={**SIGNAL, "child": None})):
+            answer = await edge.post("/events", json=no, headers={"content-type": ONE})
+            assert (answer.status_code, answer.json()["code"]) == (400, "json_invalid")
+        for none in (b"null", b"[null]", b"7", b'[],"events":null'):
+            answer = await edge.post("/events", content=none, headers={"content-type": BATCH})
+            assert answer.status_code in {400, 422}
+
+
+@pytest.mark.parametrize(
+    ("sent", "meant"),
+    [
+        ("N%2D7", "N-7"), ('"N-7"', "N-7"), (r'"N\-7"', "N-7"), ('"CoM 21/2008"', "CoM 21/2008"), (r'"a \"b\" \\ c"', 'a "b" \\ c'),
+        ("%22N-7%22", '"N-7"'), ('"%22N-7%22"', '"N-7"'), ('N "7"', 'N "7"'), ('"', '"'), ("%e2%82%ac", "€"),
+    ],
+)  # fmt: skip
+def test_a_header_is_decoded_as_the_binding_says(sent: str, meant: str) -> None:
+    """Given a value that an older sender quotes, or any sender percent-encodes, then the attribute is what was meant."""
+    assert mapping.from_headers([("ce-legalbasis", sent)], b"") == {"legalbasis": meant}
+
+
+@pytest.mark.parametrize(("header", "place"), [("ce-actor", "/actor"), (f"ce-{CANARY.lower()}", "")])
+def test_a_header_that_is_no_utf8_is_refused(header: str, place: str) -> None:
+    """Given an overlong encoding, then the header is refused by its place, and nothing of it is repeated."""
+    with pytest.raises(Misfit) as caught:
+        mapping.from_headers([(header, f"%c0%a0{CANARY}")], b"")
+
+    assert [each.pointer for each in caught.value.problems] == [place]
+    assert caught.value.__context__ is None
+
+
 async def test_a_refusal_has_a_status_of_its_own(tmp_path: Path) -> None:
     """A sender that knows only the status of an answer learns that the registrar refused the event, with the rule."""
     async with edge_of("ngo-a", tmp_path, "cloudevents") as (here, edge):
@@ -243,6 +297,7 @@ async def test_a_sender_may_ask_first(tmp_path: Path) -> None:
         answer = await edge.options("/events", headers={"webhook-request-origin": "eventemitter.example"})
 
         assert (answer.status_code, answer.headers["webhook-allowed-origin"]) == (200, "*")
+        assert answer.headers["webhook-allowed-rate"] == "*"
         assert "POST" in answer.headers["allow"]
 
 

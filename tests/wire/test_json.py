@@ -44,6 +44,16 @@ def test_members_stand_in_utf16_order(value: dict[str, Any]) -> None:
     assert names == sorted(names, key=lambda name: name.encode("utf-16-be"))
 
 
+def test_a_null_that_a_format_lets_stand_for_nothing_is_taken_out_first() -> None:
+    """Given a reader of such a format, then what it takes out is not refused, and every other null is."""
+
+    def tidy(value: dict[str, Any]) -> None:
+        value.pop("a", None)
+
+    assert json.loads(b'{"a":null,"b":1}', limit=100, tidy=tidy) == {"b": 1}
+    refused("json_invalid", lambda: json.loads(b'{"a":null,"b":[null]}', limit=100, tidy=tidy))
+
+
 @given(st.binary(max_size=200))
 def test_random_bytes_are_read_or_refused(raw: bytes) -> None:
     """Whatever comes, nothing but an object or a refusal leaves."""

@@ -6,7 +6,7 @@ Nothing passes that two readers could understand in two ways (I-JSON, RFC 7493).
 import codecs
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from nrmbus.wire.errors import WireError
@@ -77,13 +77,16 @@ def _wrong_at(what: str, before: str) -> WireError:
     return WireError("json_invalid", where, line=line, column=column)
 
 
-def loads(raw: bytes, *, limit: int) -> dict[str, Any]:
+def loads(raw: bytes, *, limit: int, tidy: Callable[[dict[str, Any]], None] | None = None) -> dict[str, Any]:
     """Read one JSON object of at most *limit* bytes.
 
     Refused as ``json_invalid``: anything but UTF-8 without BOM, a value that is not an object, floats, ``null``, NaN,
     integers beyond 2^53-1, lone surrogates, more than 16 levels. ``json_duplicate``: a member that stands twice.
     ``too_large``: more bytes than *limit*. The sentence says which of these it is; where the text is not well formed,
     the error has ``line`` and ``column``.
+
+    *tidy* takes out of the object what the sender's own format lets stand for nothing, a null above all, before nulls are
+    refused.
     """
     if len(raw) > limit:
         raise WireError("too_large", limit=limit)
@@ -100,6 +103,8 @@ def loads(raw: bytes, *, limit: int) -> dict[str, Any]:
         wrong = WireError("json_invalid", _DEEP)
     if not isinstance(value, dict):
         raise wrong or WireError("json_invalid", _NO_OBJECT)  # outside: the errors above carry the input
+    if tidy is not None:
+        tidy(value)
     # Most documents are flat and plain; only the others are walked.
     looks_deep = raw.count(b"[") + raw.count(b"{") > MAX_DEPTH
     if (looks_deep or b"null" in raw) and _has_null_or_is_deep(value):

@@ -38,6 +38,8 @@ _SCHEMA: Final = re.compile(r"urn:nrmbus:nrm\.([a-z_.]{1,90}):([1-9][0-9]{0,3})"
 _PREFIX: Final = "nrm."
 _HEADER: Final = "ce-"
 _SEALED: Final = "sealed"
+_QUOTED: Final = re.compile(r'"((?:[^"\\]|\\.)*)"')
+_ESCAPED: Final = re.compile(r"\\(.)")
 _INTEGER: Final = re.compile(r"0|[1-9][0-9]{0,9}")
 _SAFE: Final = "".join(map(chr, range(0x21, 0x7F))).replace('"', "").replace("%", "")
 """Characters that stand in a header as they are, by section 3.1.3.2 of the HTTP binding."""
@@ -137,7 +139,7 @@ def from_headers(headers: Iterable[tuple[str, str]], body: bytes) -> Json:
     """Return the CloudEvent of an HTTP message in binary mode: attributes in *headers* (names in lower case), data in *body*.
 
     Raises:
-        Misfit: an attribute stands there twice.
+        Misfit: an attribute stands there twice, or is not UTF-8 once it is decoded.
         WireError: the data are no JSON object.
     """
     event: Json = {}
@@ -147,8 +149,25 @@ def from_headers(headers: Iterable[tuple[str, str]], body: bytes) -> Json:
             attribute = name.removeprefix(_HEADER)
             if attribute in event or attribute == "data":
                 raise Misfit(Problem("", "twice", ACCEPTED))
-            event[attribute] = unquote(value)
+            event[attribute] = _decoded(attribute, value)
     return event | ({"data": json.loads(body, limit=len(body))} if body else {})
+
+
+def _decoded(attribute: str, value: str) -> str:
+    """Return the *value* of a header as section 3.1.3.2 of the HTTP binding decodes it; older senders quote it."""
+    if quoted := _QUOTED.fullmatch(value):
+        value = _ESCAPED.sub(r"\1", quoted[1])
+    try:
+        return unquote(value, errors="strict")
+    except UnicodeDecodeError:
+        place = f"/{attribute}" if attribute in ACCEPTED else ""
+    raise Misfit(Problem(place, "string_pattern_mismatch"))  # outside: the error above carries the input
+
+
+def without_unset(event: dict[str, Any]) -> None:
+    """Take the attributes out of *event* that are null: they are unset (section 2.2 of the JSON format). Null data stay."""
+    for name in [name for name, value in event.items() if value is None and name != "data"]:
+        del event[name]
 
 
 def to_headers(event: Mapping[str, Any]) -> tuple[dict[str, str], bytes]:

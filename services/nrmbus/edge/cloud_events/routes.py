@@ -41,8 +41,8 @@ class CloudEvents:
         return Starlette(routes=routes, exception_handlers=handlers(mapping.place))
 
     async def handshake(self, _request: Request) -> Response:
-        """Answer the validation request of the HTTP webhook specification: any sender with a token may deliver."""
-        return Response(headers={"allow": "POST, OPTIONS", "webhook-allowed-origin": "*"})
+        """Answer the validation request of the HTTP webhook specification: any sender with a token may deliver, as often as the token may ask."""
+        return Response(headers={"allow": "POST, OPTIONS", "webhook-allowed-origin": "*", "webhook-allowed-rate": "*"})
 
     async def publish(self, request: Request) -> Response:
         """Publish one event, or the events of a batch in their order, up to the first that is not taken.
@@ -53,10 +53,12 @@ class CloudEvents:
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         raw = await body_of(request)
         if kind != BATCH:
-            binary = any(name.startswith("ce-") for name in request.headers)
-            if not binary and kind != ONE:
+            if kind == ONE:  # whatever the headers say: they may repeat the attributes (section 3.2.3)
+                event = json.loads(raw, limit=len(raw), tidy=mapping.without_unset)
+            elif any(name.startswith("ce-") for name in request.headers):
+                event = mapping.from_headers(request.headers.items(), raw)
+            else:
                 raise Misfit(Problem("/datacontenttype", "literal_error", (ONE, BATCH)))
-            event = mapping.from_headers(request.headers.items(), raw) if binary else json.loads(raw, limit=len(raw))
             answer = await self._say(request, event, until)
             return JSONResponse(answer.body, answer.status)
         answers: list[Answer] = []
@@ -117,10 +119,16 @@ def _batch_in(raw: bytes) -> list[dict[str, Any]]:
         WireError: the JSON cannot be read.
         Misfit: this is no list of at most `MOST` objects.
     """
-    whole = json.loads(b'{"events":%s}' % raw, limit=len(raw) + 11)
+    whole = json.loads(b'{"events":%s}' % raw, limit=len(raw) + 11, tidy=_without_unset)
     events = whole["events"]
     if len(whole) > 1 or not isinstance(events, list) or not all(isinstance(each, dict) for each in events):
         raise Misfit(Problem("", "list_type"))
     if len(events) > MOST:
         raise Misfit(Problem("", "too_long"))
     return events
+
+
+def _without_unset(whole: dict[str, Any]) -> None:
+    for each in whole["events"] if isinstance(whole["events"], list) else ():
+        if isinstance(each, dict):
+            mapping.without_unset(each)
