@@ -298,7 +298,10 @@ async def test_a_sender_may_ask_first(tmp_path: Path) -> None:
 
         assert (answer.status_code, answer.headers["webhook-allowed-origin"]) == (200, "*")
         assert answer.headers["webhook-allowed-rate"] == "*"
-        assert "POST" in answer.headers["allow"]
+        refused = await edge.get("/events")
+        assert refused.status_code == 405
+        assert answer.headers["allow"].split(", ") == ["POST", "OPTIONS"]
+        assert set(refused.headers["allow"].split(", ")) == {"POST", "OPTIONS"}
 
 
 def _id(turn: int) -> str:

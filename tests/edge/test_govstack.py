@@ -166,7 +166,9 @@ async def test_the_types_of_the_room_are_those_of_the_bus(tmp_path: Path) -> Non
             await ask("createEventType", "POST", "/api/v1/eventType", json={**new, "eventType": KIND})
         ).status_code == 409
         removed = await client.delete(f"{ask.room}/api/v1/eventType/{KIND}", headers=CLIENT)
-        assert removed.status_code == 405
+        assert (removed.status_code, removed.headers["allow"]) == (405, "GET, HEAD")
+        put = await client.put(f"{ask.room}/api/v1/subs/{KIND}", headers=CLIENT)
+        assert (put.status_code, put.headers["allow"]) == (405, "DELETE, GET, HEAD, PATCH, POST")
 
 
 @pytest.mark.parametrize(

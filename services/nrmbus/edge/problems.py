@@ -1,12 +1,14 @@
 """Errors of an adapter, in the door's form (RFC 9457): nothing of the input is ever repeated."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Match, Route
+from starlette.types import Scope
 
 from nrmbus.edge.door import Answer, DoorProblem
 from nrmbus.edge.misfit import Misfit, NotThere
@@ -63,11 +65,21 @@ def _problem(code: str, sentence: str, detail: str = "", **more: Any) -> Answer:
     return Answer(status, {}, body | more)
 
 
-def handlers(place: Callable[[str], str] = str) -> Mapping[Any, Callable[[Request, Exception], Any]]:
-    """Return the exception handlers of an adapter that answers problems as the door does."""
+def allowed(routes: Iterable[BaseRoute], scope: Scope) -> dict[str, str]:
+    """Return the header with every method of the address (RFC 9110, section 10.2.1); Starlette names those of one route."""
+    there = (each for each in routes if isinstance(each, Route) and each.matches(scope)[0] is not Match.NONE)
+    return {"allow": ", ".join(sorted({method for each in there for method in each.methods or ()}))}
 
-    async def refused(_request: Request, error: Exception) -> Response:
+
+def handlers(
+    routes: Sequence[BaseRoute], place: Callable[[str], str] = str
+) -> Mapping[Any, Callable[[Request, Exception], Any]]:
+    """Return the exception handlers of an adapter with *routes* that answers problems as the door does."""
+
+    async def refused(request: Request, error: Exception) -> Response:
         answer = answer_of(error, place)
+        if answer.status == HTTPStatus.METHOD_NOT_ALLOWED:
+            answer = answer._replace(headers=allowed(routes, request.scope))
         return JSONResponse(answer.body, answer.status, answer.headers, media_type=PROBLEM_JSON)
 
     return dict.fromkeys((DoorProblem, Misfit, NotThere, WireError, HTTPException), refused)

@@ -3,7 +3,7 @@
 Errors (RFC 9457) never repeat input, and nothing is done before the token was checked.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Final
 
@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.routing import BaseRoute, Match, Route
+from starlette.routing import BaseRoute
 from starlette.types import Message, Receive, Scope, Send
 
 from nrmbus.desk.errors import DeskCode, DeskError, problem
@@ -46,6 +46,7 @@ from nrmbus.desk.http.request import BODY_LIMIT
 from nrmbus.desk.http.scopes import LOCAL, VISITOR, Caller, admit
 from nrmbus.desk.http.served import Door
 from nrmbus.edge.door import INNER
+from nrmbus.edge.problems import allowed
 from nrmbus.events.document import LARGEST
 from nrmbus.events.errors import Problem, values_of
 
@@ -213,12 +214,6 @@ def _answer(error: DeskError, headers: Mapping[str, str] | None = None) -> Respo
     return JSONResponse(problem(error), error.status, headers, media_type=PROBLEM_JSON)
 
 
-def _allowed(routes: Iterable[BaseRoute], scope: Scope) -> dict[str, str]:
-    """Return the header with every method of the address (RFC 9110, section 10.2.1); Starlette names those of one route."""
-    there = (each for each in routes if isinstance(each, Route) and each.matches(scope)[0] is not Match.NONE)
-    return {"allow": ", ".join(sorted({method for each in there for method in each.methods or ()}))}
-
-
 def _of_parameter(item: Any) -> Problem:
     """Return the problem of a parameter: ``?name`` of the query, ``{name}`` of the path, ``name:`` of the headers."""
     where, name = item["loc"][:2]
@@ -267,7 +262,7 @@ def routed(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[dict[str, D
             return _answer(DeskError("not_available"))
         code = _STATUS.get(error.status_code, "not_found")
         return _answer(
-            DeskError(code), _allowed(listed, request.scope) if code == "method_not_allowed" else error.headers
+            DeskError(code), allowed(listed, request.scope) if code == "method_not_allowed" else error.headers
         )
 
     async def parameter_error(_request: Request, error: Exception) -> Response:

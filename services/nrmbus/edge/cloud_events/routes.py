@@ -38,7 +38,7 @@ class CloudEvents:
             Route("/inbox", self.inbox),
             Route("/inbox/{row}", self.one),
         ]
-        return Starlette(routes=routes, exception_handlers=handlers(mapping.place))
+        return Starlette(routes=routes, exception_handlers=handlers(routes, mapping.place))
 
     async def handshake(self, _request: Request) -> Response:
         """Answer the validation request of the HTTP webhook specification: any sender with a token may deliver, as often as the token may ask."""

@@ -1,6 +1,7 @@
 """Routes of GovStack's PubSub API, above the door's routes for events, the inbox and cursors."""
 
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any, Final
 
 from starlette.applications import Starlette
@@ -12,7 +13,7 @@ from starlette.routing import Mount, Route
 from nrmbus.edge.door import DoorProblem, OwnDoor, body_of, seconds_of
 from nrmbus.edge.govstack import mapping
 from nrmbus.edge.misfit import Misfit, NotThere
-from nrmbus.edge.problems import PROBLEM_JSON, answer_of
+from nrmbus.edge.problems import PROBLEM_JSON, allowed, answer_of
 from nrmbus.events.errors import Problem
 from nrmbus.wire import json
 from nrmbus.wire.errors import WireError
@@ -49,7 +50,13 @@ class GovStack:
         ]
         room = Mount("/r1/{instance}/{member_class}/{member}/{room}", routes=routes)
         found: tuple[Any, ...] = (DoorProblem, Misfit, NotThere, WireError, HTTPException)
-        return Starlette(routes=[room], exception_handlers=dict.fromkeys(found, _refused))
+
+        async def refused(request: Request, error: Exception) -> Response:
+            if isinstance(error, HTTPException) and error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+                return Response(status_code=405, headers=allowed(routes, request.scope))
+            return _refused(request, error)
+
+        return Starlette(routes=[room], exception_handlers=dict.fromkeys(found, refused))
 
     def _kind(self, request: Request) -> str:
         """Return the type of event in the address, in this desk's room.
@@ -199,7 +206,7 @@ async def _object(request: Request) -> Json:
     return json.loads(raw, limit=len(raw))
 
 
-async def _refused(request: Request, error: Exception) -> Response:
+def _refused(request: Request, error: Exception) -> Response:
     if isinstance(error, HTTPException):
         return Response(status_code=error.status_code)
     place: Callable[[str], str] = mapping.place if isinstance(error, DoorProblem) else str

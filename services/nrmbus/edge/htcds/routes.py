@@ -30,7 +30,8 @@ class Htcds:
 
     def application(self) -> Starlette:
         """Return the routes of this adapter."""
-        return Starlette(routes=[Route("/cases/{ref}", self.export)], exception_handlers=handlers())
+        routes = [Route("/cases/{ref}", self.export)]
+        return Starlette(routes=routes, exception_handlers=handlers(routes))
 
     async def export(self, request: Request) -> Response:
         """Return a case as JSON or CSV, for ``actor`` and ``purpose``.
