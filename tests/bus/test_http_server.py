@@ -363,6 +363,28 @@ async def test_an_idle_stream_keeps_no_service_from_its_end(tmp_path: Path) -> N
             await is_over.wait()
 
 
+@pytest.mark.parametrize("written", ["bearer {}", "BEARER  {} "])
+async def test_the_scheme_of_a_services_token_is_written_in_any_case(tmp_path: Path, written: str) -> None:
+    """Given a client that writes the scheme in its own way, then the service answers as the desk's door does, and tells others the scheme."""
+    listening = Listening(tmp_path)
+    listening.socket.close()
+
+    async def page(_: str) -> dict[str, Any]:
+        return {"here": True}
+
+    @asynccontextmanager
+    async def running() -> AsyncIterator[None]:
+        yield
+
+    app = pages({"/health": page}, listening, running)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service") as client:
+        given = await client.get("/health", headers={"authorization": written.format(listening.token)})
+        other = await client.get("/health", headers={"authorization": written.format("another")})
+
+    assert given.json() == {"here": True}
+    assert (other.status_code, other.headers["www-authenticate"]) == (401, "Bearer")
+
+
 async def test_metrics_are_behind_the_token_as_well(tmp_path: Path) -> None:
     """Any account of the machine reaches the port; how much a service does is not for everybody."""
     listening = Listening(tmp_path)
@@ -380,6 +402,6 @@ async def test_metrics_are_behind_the_token_as_well(tmp_path: Path) -> None:
         without = await client.get("/metrics")
         given = await client.get("/metrics", headers={"authorization": f"Bearer {listening.token}"})
 
-    assert (without.status_code, without.content) == (401, b"")
+    assert (without.status_code, without.content, without.headers["www-authenticate"]) == (401, b"", "Bearer")
     assert (given.status_code, given.content) == (200, b"nrmbus_ready 1.0\n")
     assert given.headers["content-type"].startswith("text/plain; version=0.0.4")

@@ -45,6 +45,9 @@ MOST: Final = 250
 """Connections to a door at once. Each is an open file, and a process may have 1,024 by default; a process without free
 file descriptors can neither write its ledger, nor erase, nor reach the broker."""
 
+CHALLENGE: Final[Mapping[str, str]] = {"www-authenticate": "Bearer"}
+"""Header of each answer 401 (RFC 9110, section 15.5.2)."""
+
 _TOKEN: Final = re.compile("[A-Za-z0-9_-]{43}")
 
 
@@ -100,8 +103,14 @@ class Listening:
 
     def allows(self, authorization: str | None) -> bool:
         """Return whether the value of an Authorization header is right, in the same time for every wrong value."""
-        given = (authorization or "").encode("utf-8", "replace")
+        given = bearer(authorization or "").encode("utf-8", "replace")
         return hmac.compare_digest(given, f"Bearer {self.token}".encode())
+
+
+def bearer(header: str) -> str:
+    """Return *header* with the scheme as tokens are known by; a client may write it in any case (RFC 9110, section 11.1)."""
+    scheme, _, token = header.partition(" ")
+    return f"Bearer {token.strip(' ')}" if scheme.casefold() == "bearer" else header
 
 
 def _last(home: Path) -> _Last:
@@ -448,7 +457,7 @@ def pages(
     def route(path: str, page: Page) -> Route:
         async def answer(request: Request) -> Response:
             if not listening.allows(request.headers.get("authorization")):
-                return Response(status_code=401)
+                return Response(status_code=401, headers=CHALLENGE)
             found = await page(request.query_params.get("ref", ""))
             return JSONResponse(found) if found is not None else JSONResponse({"code": "not_found"}, 404)
 
@@ -464,7 +473,7 @@ def pages(
 def _measured(metrics: Metrics, listening: Listening) -> Callable[[Request], Awaitable[Response]]:
     async def answer(request: Request) -> Response:
         if not listening.allows(request.headers.get("authorization")):
-            return Response(status_code=401)
+            return Response(status_code=401, headers=CHALLENGE)
         return Response(await metrics(), headers={"content-type": CONTENT_TYPE})
 
     return answer

@@ -52,6 +52,7 @@ async def test_an_address_that_no_monitor_asks_for(what: str, hall: Hall, tmp_pa
             with bounded():
                 answer = await client.get(ADDRESSES[what], headers={"authorization": token})
             assert answer.status_code in expected
+            assert answer.status_code == 404 or answer.headers["www-authenticate"] == "Bearer"
             assert LONG not in answer.text
 
 

@@ -113,6 +113,7 @@ async def test_without_the_token_nothing_is_asked(door: Door) -> None:
             answers = [await client.get("/questions", headers=headers)]
             answers.append(await client.post("/questions", json=door.question(), headers=headers))
             assert [each.status_code for each in answers] == [401, 401]
+            assert [each.headers["www-authenticate"] for each in answers] == ["Bearer", "Bearer"]
     assert door.hall.sent == []
 
 

@@ -176,6 +176,7 @@ async def test_letter_is_read_for_nobody_whose_token_was_revoked_while_it_waited
         answer = await here.during(waiting)
 
         assert (answer.status_code, answer.json()["code"]) == (401, "token_required")
+        assert answer.headers["www-authenticate"] == "Bearer"
         assert [row.type for row in await here.rows("outbox") if row.type == "access.granted"] == []
         assert [row.system for row in await here.rows("reads") if row.system == "booking"] == []
 
@@ -201,6 +202,7 @@ async def test_p2_nothing_is_published_by_a_body_that_comes_slowly_once_its_toke
         answer = await here.during(asking)
 
         assert (answer.status_code, answer.json()["code"]) == (401, "token_required")
+        assert answer.headers["www-authenticate"] == "Bearer"
         assert await here.rows("outbox") == []
 
 
@@ -228,6 +230,7 @@ async def test_p2_nothing_is_published_whose_token_was_revoked_while_the_directo
             answer = await here.during(asking)
 
         assert (answer.status_code, answer.json()["code"]) == (401, "token_required")
+        assert answer.headers["www-authenticate"] == "Bearer"
         assert await here.rows("outbox") == []
 
 

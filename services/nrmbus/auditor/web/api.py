@@ -18,7 +18,7 @@ from starlette.types import ASGIApp
 
 from nrmbus.auditor.errors import LogError
 from nrmbus.auditor.log.logs import Logs
-from nrmbus.bus.http_server import Listening
+from nrmbus.bus.http_server import CHALLENGE, Listening
 from nrmbus.wire import base64
 from nrmbus.wire.log.checkpoint import Checkpoint
 from nrmbus.wire.log.note import Note
@@ -125,7 +125,7 @@ def door(keeper: Keeper, listening: Listening, page: Iterable[Route] = ()) -> AS
     def route(path: str, show: Callable[[Request], Awaitable[Response | None]]) -> Route:
         async def answer(request: Request) -> Response:
             if not listening.allows(request.headers.get("authorization")):
-                return Response(status_code=401)
+                return Response(status_code=401, headers=CHALLENGE)
             try:
                 found = await show(request)
             except LogError as error:

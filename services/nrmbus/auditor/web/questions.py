@@ -27,7 +27,7 @@ from nrmbus.auditor.web.pages.answers import Kept, Opened
 from nrmbus.auditor.web.queries import MistypedQuery, Steps, find, read_query
 from nrmbus.auditor.web.users import Users
 from nrmbus.bus.errors import BusError
-from nrmbus.bus.http_server import Listening
+from nrmbus.bus.http_server import CHALLENGE, Listening
 from nrmbus.bus.periodic import every
 from nrmbus.events.access import AccessGranted, AccessPurpose
 from nrmbus.events.erasure import AccessHoldPlaced
@@ -148,7 +148,7 @@ class Questions:
         def behind(does: Callable[[Request, Opened], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
             async def answer(request: Request) -> Response:
                 if not listening.allows(request.headers.get("authorization")):
-                    return Response(status_code=401)
+                    return Response(status_code=401, headers=CHALLENGE)
                 if self._opened is None:
                     return JSONResponse({"code": "not_ready"}, 503)
                 try:

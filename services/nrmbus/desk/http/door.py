@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute
 from starlette.types import Message, Receive, Scope, Send
 
+from nrmbus.bus.http_server import CHALLENGE, bearer
 from nrmbus.desk.errors import DeskCode, DeskError, problem
 from nrmbus.desk.http import (
     batches,
@@ -105,7 +106,7 @@ class Token:
             await self.app(scope, receive, send)
             return
         sent = [value.decode("latin-1") for name, value in scope.get("headers", ()) if name == b"authorization"]
-        caller = self._known(_bearer(sent[0])) if scope["type"] == "http" and len(sent) == 1 else None
+        caller = self._known(bearer(sent[0])) if scope["type"] == "http" and len(sent) == 1 else None
         if caller is None and not sent and _is_public(scope):
             caller = VISITOR
         counts = INNER not in scope  # the request that the adapter serves was counted
@@ -125,7 +126,7 @@ class Token:
                 if counts:
                     self._limits.leave(caller)
         elif scope["type"] == "http":
-            await _token_required()(scope, receive, send)
+            await _answer(DeskError("token_required"))(scope, receive, send)
 
     def _refused(self, caller: Caller, scope: Scope) -> DeskError | None:
         """Return why no route gets the request; None if one may. A NUL fits no text of a ledger on a server."""
@@ -158,7 +159,7 @@ class Token:
                 await send(message)
             elif message["type"] == "http.response.start":
                 is_refused = True
-                await _token_required()(scope, receive, send)
+                await _answer(DeskError("token_required"))(scope, receive, send)
             else:
                 raise TokenEnded
 
@@ -180,12 +181,6 @@ class TokenEnded(Exception):
     """Raised in an answer that has begun: its token was revoked, or has ended, and the connection is closed."""
 
 
-def _bearer(header: str) -> str:
-    """Return *header* with the scheme as tokens are known by; a client may write it in any case (RFC 9110, section 11.1)."""
-    scheme, _, token = header.partition(" ")
-    return f"Bearer {token.strip(' ')}" if scheme.casefold() == "bearer" else header
-
-
 def _is_public(scope: Scope) -> bool:
     """Return whether a browser of this machine asks for the page of the document, which is the same at every desk."""
     asked = (scope["type"], scope.get("scheme"), scope.get("path"), scope.get("method"))
@@ -204,13 +199,11 @@ def _size(scope: Scope) -> int:
     return min(int(size[:_DIGITS]), LARGEST)
 
 
-def _token_required() -> Response:
-    return _answer(DeskError("token_required"), {"www-authenticate": "Bearer"})
-
-
 def _answer(error: DeskError, headers: Mapping[str, str] | None = None) -> Response:
     if (seconds := _ROOM.get(error.code)) is not None:
         headers = {"retry-after": str(seconds)}
+    if error.code == "token_required":
+        headers = CHALLENGE
     return JSONResponse(problem(error), error.status, headers, media_type=PROBLEM_JSON)
 
 
