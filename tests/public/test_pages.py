@@ -257,3 +257,8 @@ async def test_a_page_for_everybody_is_made_once(tmp_path: Path, monkeypatch: py
         assert first.headers["content-encoding"] == "gzip"
         assert "content-encoding" not in again.headers
         assert first.text == again.text
+        for header, is_small in (
+            ("br, GZIP;q=0.5", True), ("gzip;q=0.001, br;q=0", True), ("gzip;q=0", False), ("gzip; q=0.000, br", False),
+        ):  # fmt: skip
+            answer = await page.get("/en/signs", **{"accept-encoding": header})
+            assert ("content-encoding" in answer.headers) == is_small, header

@@ -221,6 +221,8 @@ def test_the_reader_s_choice_comes_before_the_browser_s() -> None:
     """The language is the asked one, else the account's, else the browser's first known one, else Azerbaijani."""
     assert language_of("ru", "en", accepted="az") == "ru"
     assert language_of(None, None, accepted="de, en;q=0.4, ru;q=0.9") == "ru"
+    assert language_of(None, accepted="ru;q=0, en;q=0.1") == language_of(None, accepted="ru; q=0.000, en") == "en"
+    assert language_of(None, accepted="ru;q=0", default="en") == "en"
     assert language_of("xx", None, accepted=None) == "az"
     assert language_of("xx", None, accepted="ro", default="en") == "en"
 

@@ -5,6 +5,7 @@ import gzip
 import hashlib
 import hmac
 import json
+import re
 import sqlite3
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import suppress
@@ -48,6 +49,8 @@ UNSEEN: Final = timedelta(minutes=15)
 """Time after which the page says that nobody can read now."""
 _QUEUE: Final = 20
 """Codes that may wait to be derived, one after the other: each takes 128 MiB while it is."""
+_TAKES_GZIP: Final = re.compile(r"\bgzip\b(?!\s*;\s*q=0(?:\.0*)?\s*(?:,|$))", re.IGNORECASE)
+"""Accept-Encoding with gzip, but not as ``gzip;q=0``: not acceptable (RFC 9110, section 12.4.2)."""
 _KEPT: Final = "public, max-age=600"
 _KEPT_FOR_GOOD: Final = "public, max-age=31536000, immutable"
 _REACH: Final[tuple[Reach, ...]] = ("code", "phone", "email", "other")
@@ -433,7 +436,7 @@ class PublicSite:
 
 def _compressed(request: Request, content: bytes, small: bytes, media_type: str, kept: str) -> Response:
     headers = {**HEADERS, "cache-control": kept, "vary": "Accept-Encoding"}
-    if "gzip" in request.headers.get("accept-encoding", ""):
+    if _TAKES_GZIP.search(request.headers.get("accept-encoding", "")):
         return Response(small, media_type=media_type, headers={**headers, "content-encoding": "gzip"})
     return Response(content, media_type=media_type, headers=headers)
 

@@ -79,6 +79,8 @@ def language_of(*wanted: str | None, accepted: str | None = None, default: Langu
         name, _, rest = each.strip().partition(";")
         weight = rest.strip().removeprefix("q=") or "1"
         known = weight.replace(".", "", 1).isdecimal()
+        if known and float(weight) == 0:  # "not acceptable" (RFC 9110, section 12.4.2)
+            continue
         weighed.append((-float(weight) if known else 0.0, place, name.strip().lower().partition("-")[0]))
     asked = [*wanted, *(name for _, _, name in sorted(weighed))]
     return cast("Language", next((each for each in asked if each in LANGUAGES), default))
