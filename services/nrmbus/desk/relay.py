@@ -19,6 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from nrmbus import telemetry
 from nrmbus.bus.periodic import doubled
 from nrmbus.desk import broker_clock
+from nrmbus.desk.access import break_glass
 from nrmbus.desk.broker_clock import BrokerClock
 from nrmbus.desk.desk import Desk
 from nrmbus.desk.outbox import queue, verdicts
@@ -270,6 +271,7 @@ class Relay:
             self._seat.ledger.then(self._seat.ledger.changed.set)  # the next event of the case may go out now
             event = verdicts.fail(self._seat, tx, now, made)
             if event is not None:
+                break_glass.not_delivered(self._desk, tx, event, made.code)
                 self._desk.take_back(tx, event, made.code)
             return None
         return made

@@ -3,7 +3,8 @@
 The desk answers when the timekeeper publishes that the answer is due: never before the request is registered, never
 after an objection, and never before the desk has read the records behind. It trusts neither registrar nor timekeeper in
 what its own records show: a request that breaks the Rules by them, or an answer that is due too early, is a task for a
-person. Each opening for this is recorded first, under the desk's own name. Letters that must stay closed stay closed.
+person. So is an answer that the registrar refuses. Nobody is told that something was handed over before the answer is
+registered. Each opening for this is recorded first, under the desk's own name. Letters that must stay closed stay closed.
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,6 +19,7 @@ from nrmbus.desk.access import opening
 from nrmbus.desk.desk import Desk
 from nrmbus.desk.erasure.rounds import AHEAD_AT_MOST
 from nrmbus.desk.letters import letters
+from nrmbus.desk.outbox import queue, verdicts
 from nrmbus.desk.procedure.interface import BY_ITSELF, Result, Task
 from nrmbus.desk.state.cases import event_of, signed_of
 from nrmbus.desk.state.context import Seat
@@ -36,22 +38,27 @@ from nrmbus.wire.letter import Container, Place
 PURPOSE: Final = "emergency"
 """Purpose of the desk's openings here."""
 
+SEALED: Final = "resealed"
+"""Kind of the task to see whether more is to be told to an agency whose request was answered."""
 CALL_ASKER: Final = "call_asker"
-"""Kind of the task to call an agency whose request came too late to answer."""
+"""Kind of the task to call an agency that got no answer in time."""
 CHECK_ASKER: Final = "check_asker"
-"""Kind of the task about a request that this desk's own records contradict: the agency is not to be called for a repair."""
+"""Kind of the task about a request that the records contradict: the agency is not to be called for a repair."""
 WITHOUT_ANSWER: Final = frozenset({CALL_ASKER, CHECK_ASKER})
 """Kinds of tasks about a request without an answer; first in every list by deadline until the case is over."""
 
 TOO_LATE: Final = (
-    "An agency broke the glass, and this desk heard of it too late to answer, so nothing was handed over:"
+    "An agency broke the glass and got no answer of this desk in time, so nothing was handed over:"
     " call that agency, and see whether it still has to be told."
 )
 
 NOT_BY_THE_RULES: Final = (
-    "An agency broke the glass, and by this desk's own records the Rules do not let it be answered automatically,"
-    " or the person refuses that agency, so nothing was handed over: ask your supervisor before you tell anything."
+    "An agency broke the glass, and by the records of this desk or of the registrar the Rules do not let it be answered"
+    " automatically, or the person refuses that agency, so nothing was handed over:"
+    " ask your supervisor before you tell anything."
 )
+
+HANDED_OVER: Final = "An agency broke the glass, and was sealed what this one holds: see whether more is to be told."
 
 _EVENTS = tables.events.c
 _REQUESTS: Final = (
@@ -59,6 +66,9 @@ _REQUESTS: Final = (
     .where(_EVENTS.type == literal_column(f"'{AccessBreakGlass.type}'"), _EVENTS.source == bindparam("source"))
     .order_by(_EVENTS.position)
 )
+_NOT_AVAILABLE: Final = "not_available"
+"""Code of G-70: of an answer, that it is late, or that the asker has no part in the case any more."""
+_PERSON_REFUSED: Final = "person_refused"
 
 Parts = Mapping[Part, Mapping[str, Any]]
 
@@ -95,24 +105,29 @@ def answer(me: str, event: Event, parts: Iterable[Part], held: Iterable[Parts], 
     draft = Draft(
         type=AccessResealed.type, version=AccessResealed.version, subject=event.subject,
         data=AccessResealed(parts=filled), letter=whole, time=registered, actor=BY_ITSELF, referral=event.referral,
-        causationid=event.id, id=said_by_itself(me, event.id, AccessResealed.type),
+        causationid=event.id, id=_id_of_answer(me, event.id),
     )  # fmt: skip
-    sentence = "An agency broke the glass, and was sealed what this one holds: see whether more is to be told."
-    return Result((draft,), (Task("resealed", sentence, event.subject, event.id, event.referral),))
+    return Result((draft,))
+
+
+def _id_of_answer(me: str, due: str) -> str:
+    """Return the id of the answer of *me* to the event *due*."""
+    return said_by_itself(me, due, AccessResealed.type)
 
 
 _FIELDS: Final = frozenset(AccessResealedLetter.model_fields) - {"notes"}
 
 
 async def by_itself(desk: Desk, event: Event | None, registered: datetime) -> Result:
-    """Return this desk's answer to *event*, before the transaction that stores the event; empty if none is owed.
+    """Return what this desk answers to *event*, before the transaction that stores the event; empty if nothing is owed.
 
-    This desk's own earlier answer, read again, ends the task that the request had no answer.
+    An answer of this desk that was registered gives the task to see whether more is to be told, and ends the tasks that
+    the request had no answer.
     """
     seat = desk.seat
     if event is not None and isinstance(event.data, AccessResealed) and event.source == seat.me:
-        # A ledger that begins again hears of an old request first, and takes it for one without an answer.
-        return Result(over=tuple((kind, event.causationid or "") for kind in sorted(WITHOUT_ANSWER)))
+        with seat.ledger.read() as tx:
+            return _registered(seat, tx, desk.cases.view(tx, event.subject), event)
     if event is None or not is_due(seat.me, event):
         return Result()
     with seat.ledger.read() as tx:
@@ -121,18 +136,70 @@ async def by_itself(desk: Desk, event: Event | None, registered: datetime) -> Re
         if not parts:
             return Result()
         asked, now = view.emergencies[event.referral or ""], seat.clock.now()
-        if seat.rules.shuts_out(view, asked.mark.source, now):
-            return Result()  # a task would lead a person to tell an agency whose access has ended
+        # A ledger that begins again may read the refusal of its earlier answer before the request.
+        refused = queue.refusal(seat, tx, event.subject, _id_of_answer(seat.me, event.id))
         is_late = not seat.rules.may_be_answered(view, asked, now)
         is_by_the_rules = _is_by_the_rules(seat, tx, view, asked, registered)
-        if is_late or not is_by_the_rules:
-            if not asked.open:  # the view has the end of the inbox, and there an answer of this desk or an objection
-                return Result()
-            is_doubtful = not is_by_the_rules or seat.rules.is_refused(view, asked.mark.source, now)
-            code, why = (CHECK_ASKER, NOT_BY_THE_RULES) if is_doubtful else (CALL_ASKER, TOO_LATE)
-            return Result((), (Task(code, why, event.subject, event.id, event.referral),))
+        if is_late or not is_by_the_rules or refused is not None:
+            is_doubtful = not is_by_the_rules or _is_doubted(seat, view, asked, refused)
+            return _without_answer(seat, view, asked, event.id, is_doubtful=is_doubtful)
         rows = tx.execute(with_letters(seat.me, event.subject)).all()
     return answer(seat.me, event, parts, [await opened(desk, row, parts, PURPOSE) for row in rows], registered)
+
+
+def not_delivered(desk: Desk, tx: Connection, event: Event, code: str) -> None:
+    """Open within *tx* the task of a person if *event* is this desk's answer to an emergency and was not registered, because of *code*."""
+    if not isinstance(event.data, AccessResealed):
+        return
+    seat, view, due = desk.seat, desk.cases.view(tx, event.subject), event.causationid
+    asked = view.emergencies.get(event.referral or "")
+    if due is None or asked is None:  # sent by a person, who hears of the refusal
+        return
+    is_doubtful = _is_doubted(seat, view, asked, code)
+    task = _without_answer(seat, view, asked, due, is_doubtful=is_doubtful)
+    # A release before this one told of the answer when it was written.
+    desk.say(tx, Result(over=((SEALED, due),)) + task, None)
+
+
+def is_met(asked: Emergency) -> bool:
+    """Return whether nobody is owed an answer to *asked* any more: it was answered or objected to."""
+    return not asked.open
+
+
+def _is_doubted(seat: Seat, view: View, asked: Emergency, code: str | None) -> bool:
+    """Return whether the registrar's *code* says that the Rules forbid an answer to *asked*, for another reason than that it is late."""
+    if code == _NOT_AVAILABLE:
+        by_the_registrar = seat.clock.now() + AHEAD_AT_MOST  # the registrar's clock may be ahead
+        return seat.rules.may_be_answered(view, asked, by_the_registrar)
+    return code == _PERSON_REFUSED
+
+
+def _without_answer(seat: Seat, view: View, asked: Emergency, due: str, *, is_doubtful: bool) -> Result:
+    """Return the task of a person about *asked*, whose answer is due by the event *due* and is not given; empty if nobody is to be told or called."""
+    now, asker = seat.clock.now(), asked.mark.source
+    # A task would lead a person to tell an agency whose access has ended.
+    if seat.rules.shuts_out(view, asker, now) or is_met(asked):
+        return Result()
+    said = (CALL_ASKER, TOO_LATE), (CHECK_ASKER, NOT_BY_THE_RULES)
+    is_doubtful = is_doubtful or seat.rules.is_refused(view, asker, now)
+    (kind, sentence), (other, _) = reversed(said) if is_doubtful else said
+    return Result((), (Task(kind, sentence, view.subject, due, asked.ref),), ((other, due),))
+
+
+def _registered(seat: Seat, tx: Connection, view: View, event: Event) -> Result:
+    """Return the tasks that this desk's registered answer *event* gives and ends.
+
+    A ledger that begins again hears of an old request first, and takes it for one without an answer; it did not send the
+    answer, and its staff have seen the task.
+    """
+    asked = view.emergencies.get(event.referral or "")
+    over = tuple((kind, event.causationid or "") for kind in sorted(WITHOUT_ANSWER))
+    if event.causationid is None or asked is None or verdicts.row_of(tx, event.subject, event.id) is None:
+        return Result(over=over)
+    if seat.rules.shuts_out(view, asked.mark.source, seat.clock.now()):
+        return Result(over=over)
+    task = Task(SEALED, HANDED_OVER, event.subject, event.causationid, event.referral)
+    return Result((), (task,), over)
 
 
 def _is_by_the_rules(seat: Seat, tx: Connection, view: View, asked: Emergency, due: datetime) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from sqlalchemy import Connection
 
 from nrmbus.desk import versions
-from nrmbus.desk.access import opening
+from nrmbus.desk.access import break_glass, opening
 from nrmbus.desk.desk import Desk
 from nrmbus.desk.inbox.store import Outcome, Stored, open_record_task
 from nrmbus.desk.inbox.verify import Delivered, Verified
@@ -60,6 +60,7 @@ def _take_back(desk: Desk, tx: Connection, arrived: Delivered, stored: Stored, p
     if park_as is not None:  # the procedure could not take it back: a person does
         open_record_task(desk, tx, arrived, "refused")
     elif stored.refused is not None:
+        break_glass.not_delivered(desk, tx, stored.refused, stored.code or "")
         desk.take_back(tx, stored.refused, stored.code or "")
 
 

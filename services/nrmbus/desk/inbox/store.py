@@ -11,6 +11,7 @@ from typing import Final, Literal
 from sqlalchemy import Connection, bindparam, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from nrmbus.desk.access import break_glass
 from nrmbus.desk.desk import Desk
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.inbox import verify
@@ -80,7 +81,9 @@ def _store(desk: Desk, tx: Connection, record: Verified) -> Stored:
             return Stored("answered", code)
         case Answer() as answer:
             if (event := verdicts.answered(desk.seat, tx, answer)) is not None:
-                desk.take_back(tx, event, answer.code)
+                break_glass.not_delivered(desk, tx, event, answer.code)
+                if answer.code not in verdicts.OF_THE_DIRECTORY:
+                    desk.take_back(tx, event, answer.code)
             return Stored("answered", answer.code)
         case Delivered() as arrived if not record.is_due:
             _repeated(desk, tx, record, arrived)

@@ -142,24 +142,32 @@ def put(
 
 def _tell_of_refusal(seat: Seat, tx: Connection, draft: Draft) -> None:
     """Open a task where the registrar refused *draft* before the ledger was lost: the procedure cannot take it back now."""
-    inbox = tables.inbox.c
-    same = (inbox.id == draft.id) & (inbox.subject == draft.subject) & (inbox.source == seat.me)
-    receipt = tx.scalar(select(inbox.registration).where(same, inbox.verdict == "refused").limit(1))
-    if receipt is not None:
-        about = json.dumps({"type": draft.type, "code": Registration.parse(body_of("registration", receipt)).code})
+    if draft.id is not None and (code := refusal(seat, tx, draft.subject, draft.id)) is not None:
+        about = json.dumps({"type": draft.type, "code": code})
         open_task(tx, opened=seat.stamp(), subject=draft.subject, event_id=draft.id, kind="refused", about=about)
+
+
+def refusal(seat: Seat, tx: Connection, subject: str, id: str) -> str | None:
+    """Return the code with which the registrar refused the own event *id*; None if it was registered, or is still to be answered."""
+    _, answer = _answered(seat, tx, subject, id)
+    return answer.code if answer is not None and answer.verdict == "refused" else None
 
 
 def _unanswered(seat: Seat, tx: Connection, subject: str, id: str) -> str | None:
     """Return the id under which the event *id* is still to be sent; None if the registrar has answered."""
     if tx.scalar(_IS_PUT, {"subject": subject, "id": id}) is not None:
         return id
+    last, answer = _answered(seat, tx, subject, id)
+    return last if answer is None else None
+
+
+def _answered(seat: Seat, tx: Connection, subject: str, id: str) -> tuple[str, Registration | None]:
+    """Return the last id under which the event *id* was sealed again, and the registrar's answer to that one; None if there is none yet."""
     while True:
         receipt = tx.scalar(_ANSWER, {"subject": subject, "id": id, "me": seat.me})
-        if receipt is None:
-            return id
-        if Registration.parse(body_of("registration", receipt)).code != RESEALED:
-            return None
+        answer = Registration.parse(body_of("registration", receipt)) if receipt is not None else None
+        if answer is None or answer.code != RESEALED:
+            return id, answer
         id = sealed_again(seat.me, id)
 
 

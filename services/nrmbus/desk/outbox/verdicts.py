@@ -62,8 +62,8 @@ _OF_READERS: Final = (
 """Tasks about added readers of any copy of one letter: its copies have one turn."""
 
 
-_OF_THE_DIRECTORY: Final = frozenset({"agency_suspended", "signature_invalid"})
-"""Codes of passing answers that depend on the directory of that moment: the same bytes may be registered later."""
+OF_THE_DIRECTORY: Final = frozenset({"agency_suspended", "signature_invalid"})
+"""Codes of passing answers that depend on the directory of that moment: the same bytes may be registered later, so the procedure keeps its reservations."""
 
 
 def row_of(tx: Connection, subject: str, id: str) -> Row[Any] | None:
@@ -184,8 +184,8 @@ def repeated(seat: Seat, tx: Connection, registration: Registration) -> None:
 def answered(seat: Seat, tx: Connection, answer: Answer) -> Event | None:
     """Apply a passing answer: fill a gap by sending again in order; close an unreadable row as failed.
 
-    A closed row that was to be sent again has its answer by that. Returns as `fail` does, and None if the same bytes may
-    still be registered: the procedure then keeps its reservations.
+    A closed row that was to be sent again has its answer by that. Returns as `fail` does; after a code of
+    `OF_THE_DIRECTORY` the procedure releases nothing.
     """
     tx.execute(_ANSWERED_AGAIN, {"answered_digest": answer.sha256})
     if answer.code == "sequence_gap":
@@ -202,8 +202,7 @@ def answered(seat: Seat, tx: Connection, answer: Answer) -> Event | None:
                 kind="not_ours", about=json.dumps({"code": answer.code}),
             )  # fmt: skip
         return None
-    event = fail(seat, tx, row, queue.Refused(answer.code))
-    return None if answer.code in _OF_THE_DIRECTORY else event
+    return fail(seat, tx, row, queue.Refused(answer.code))
 
 
 def _gap(seat: Seat, tx: Connection, subject: str, id: str, expected: int) -> None:

@@ -1,4 +1,7 @@
-"""Rows of the work lists about an emergency request that this desk did not answer."""
+"""Rows of the work lists about an emergency request: while the time to object runs, without an answer, and after one.
+
+`services/nrmbus/desk/README.md` (Letters) has the table of all states of a request.
+"""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -6,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from desk.web.work.test_items import MINUTES, facts, made, rows, yes
-from nrmbus.desk.web.work.item import Item, Task
+from nrmbus.desk.web.work.item import Facts, Item, Task
 from nrmbus.desk.web.work.items import items_of
 from nrmbus.desk.web.work.queues import ordered
 from nrmbus.desk.web.work.rows import what_of
@@ -48,7 +51,7 @@ def test_a_doubtful_emergency_comes_first_and_sends_to_the_supervisor(kind: str,
     assert (shown.code, shown.agencies, shown.urgency) == ("check_asker", ("ngo-l",), "emergency")
     assert [each.code for each in ordered([late, shown], "due", {})] == ["check_asker", ""]
     said = (
-        "Nothing was handed over, and your records contradict the request; ask your supervisor before you tell anything:"
+        "Nothing was handed over, and the records contradict the request; ask your supervisor before you tell anything:"
         " Access in an emergency asked for"
     )
     assert what_of(Words("en", BAKU), shown) == said
@@ -80,3 +83,42 @@ def test_nobody_calls_an_asker_that_was_answered(answer: str) -> None:
     task = Task(5, "call_asker", case.now, "access.reseal_due", "timekeeper", request.referral)
 
     assert [each.code for each in items_of("vac", facts(case, "vac", (task,)), MINUTES, yes) if each.task] == []
+
+
+@pytest.mark.parametrize(
+    ("refused", "code", "said"),
+    [
+        ((), "resealed", "Sealed for an emergency; see whether more is to be told"),
+        (
+            ("ngo-l",),
+            "resealed_to_refused",
+            "Sealed for an emergency, and the person refuses the agency; ask your supervisor before you tell more",
+        ),
+    ],
+    ids=["no refusal", "the person refuses the asker since"],
+)
+def test_an_answer_names_the_agency_that_got_it(refused: tuple[str, ...], code: str, said: str) -> None:
+    """Given an emergency that was answered, then the row names the asker, and whether staff may tell more; in no language are the words missing."""
+    known = answered_facts("resealed")
+    (shown,) = (each for each in items_of("vac", replace(known, refused=frozenset(refused)), MINUTES, yes) if each.task)
+
+    assert (shown.code, shown.agencies, shown.urgency) == (code, ("ngo-l",), "")
+    assert what_of(Words("en", BAKU), shown) == f"{said}: Access in an emergency asked for"
+    for language in ("az", "ru"):
+        assert said not in what_of(Words(language, BAKU), shown)
+
+
+def test_p2_nothing_more_is_told_to_an_asker_whose_access_has_ended() -> None:
+    """Given an emergency that was answered, when the asker's access has ended since, then no row says to tell more."""
+    known = replace(answered_facts("resealed"), shut_out=frozenset({"ngo-l"}))
+
+    assert [each.code for each in items_of("vac", known, MINUTES, yes) if each.task] == []
+
+
+def answered_facts(kind: str) -> Facts:
+    """Return what vac knows of an emergency that it answered, with a task of *kind* about it."""
+    case = made(stories.planned).at("d8 12:00")
+    request = case.say("ngo-l", "access.break_glass", ref="E-1", approver="A-2", reason="missing_person").event
+    case.through("d8 12:10")
+    case.say("vac", "access.resealed", ref="E-1")
+    return facts(case, "vac", (Task(5, kind, case.now, "access.reseal_due", "timekeeper", request.referral),))

@@ -4,12 +4,10 @@ A queue picks among the items (`queues`). Everything here rests on what this age
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime, timedelta
 from typing import Any, Final
 
-from nrmbus.desk.access.break_glass import CHECK_ASKER, WITHOUT_ANSWER
 from nrmbus.desk.state.open_duties import held_until, met_unseen
-from nrmbus.desk.web.work import money, staying
+from nrmbus.desk.web.work import emergencies, money, staying
 from nrmbus.desk.web.work.item import NOTHING, Facts, Item, Side, Task
 from nrmbus.desk.web.work.kinds import (
     ACTS,
@@ -37,7 +35,7 @@ from nrmbus.desk.web.work.kinds import (
     first_step,
 )
 from nrmbus.rules.clocks import Clock
-from nrmbus.rules.records import Emergency, Party, Payment, Referral
+from nrmbus.rules.records import Party, Payment, Referral
 
 _ANSWERS_KEPT: Final = 5
 
@@ -86,7 +84,8 @@ class _Case:
         yield from self.payments()
         yield from self.grants()
         yield from self.proceedings()
-        yield from self.emergencies()
+        for side, about, type, more in emergencies.asked(self.me, self.facts, self.object_minutes):
+            yield self.item(side, about, type, **more)
         yield from self.tasks()
         yield from self.unsent()
         yield from self.answers()
@@ -464,23 +463,6 @@ class _Case:
                 state="proceedings_open" if each.open else state, code="open" if each.open else "over", act=act,
             )  # fmt: skip
 
-    def emergencies(self) -> Iterator[Item]:
-        for ref, each in self.view.emergencies.items():
-            said = {"ref": ref, "since": each.mark.registered}
-            if each.holder == self.me and each.state == "asked" and not each.at_once:
-                yield self.item(
-                    "ours", "emergency", "access.break_glass", agencies=(each.mark.source,), due=self._answer_due(each), state="to_do",
-                    act="access.break_glass_objected", urgency="emergency", **said,
-                )  # fmt: skip
-            elif each.mark.source == self.me and each.open:
-                agencies = (each.holder,) if each.holder else ()
-                yield self.item(
-                    "theirs", "emergency", "access.break_glass", agencies=agencies, state="no_answer", **said
-                )
-
-    def _answer_due(self, asked: Emergency) -> datetime:
-        return asked.mark.registered + timedelta(minutes=0 if asked.at_once else self.object_minutes)
-
     # -- the rest ----------------------------------------------------------------------------------------------------
 
     def tasks(self) -> Iterator[Item]:
@@ -491,17 +473,11 @@ class _Case:
                 continue
             if self._is_overtaken(task):
                 continue
-            asked = self.view.emergencies.get(task.ref or "")
-            if task.kind in WITHOUT_ANSWER and asked is not None:  # the task's event is the timekeeper's
-                if asked.mark.source in self.facts.shut_out or not asked.open:
-                    continue  # nothing may be told to this agency any more, or the request was answered after all
-                # A consent that this desk does not know may have lifted the refusal, so the row stays.
-                code = CHECK_ASKER if asked.mark.source in self.facts.refused else task.kind
-                yield self.item(
-                    "ours", "task", "access.break_glass", ref=task.ref, code=code, since=task.opened, task=task.id,
-                    agencies=(asked.mark.source,), due=self._answer_due(asked), state="to_do",
-                    urgency="" if self.is_over else "emergency",
-                )  # fmt: skip
+            if emergencies.is_about(task, self.view):
+                for side, about, type, more in emergencies.afterwards(
+                    task, self.facts, self.object_minutes, is_over=self.is_over
+                ):
+                    yield self.item(side, about, type, **more)
                 continue
             said = {"alternatives": task.alternatives} if task.alternatives else NOTHING
             yield self.item(

@@ -1,0 +1,180 @@
+"""An answer to an emergency counts once it is registered: until then nobody is told that it was sealed, and after a refusal a person is told.
+
+`services/nrmbus/desk/README.md` (Letters) has the table of all states of a request.
+"""
+
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from agencies import CASE
+from desk.access.test_break_glass import GLASS, TEN_MINUTES, broken, calls, due, ended, holder, referred, sealed_anew
+from desk.access.test_opening import consented
+from desk.given import Given, desk_of
+from nrmbus.desk.access.break_glass import CALL_ASKER, CHECK_ASKER, HANDED_OVER, SEALED, WITHOUT_ANSWER
+from nrmbus.desk.inbox.release import release_by_itself
+from nrmbus.desk.procedure.interface import Result, Task
+from nrmbus.wire.envelope import decode
+from nrmbus.wire.record import Record
+
+HER_REFUSAL = {"receivers": ["special-unit"], "purposes": ["tracing"], "given_by": "individual"}
+
+
+async def open_tasks(given: Given) -> list[str]:
+    """Return the kinds of the open tasks about emergencies."""
+    kinds = (SEALED, *WITHOUT_ANSWER)
+    return [row.kind for row in await given.rows("tasks") if row.kind in kinds and row.done is None]
+
+
+async def waiting_answer(given: Given) -> Record:
+    """Return the answer that the desk has sent, after all else that it sent is registered."""
+    while found := await given.out():
+        for record in found:
+            if decode(record).type == "access.resealed":
+                return record
+            await given.hear(given.registrar.register(record, to="vac"))
+    raise AssertionError("the desk sent no answer")
+
+
+async def test_nobody_is_told_of_an_answer_before_it_is_registered(tmp_path: Path) -> None:
+    """Given an answer under way, then no task says that the agency was sealed something; once it is registered, one does."""
+    async with holder(tmp_path) as given:
+        await given.hear(broken(given.registrar, "vac"))
+        await given.hear(due(given, "vac"))
+        answer = await waiting_answer(given)
+        before = await open_tasks(given)
+        await given.hear(given.registrar.register(answer, to="vac"))
+
+        assert (before, await open_tasks(given)) == ([], [SEALED])
+        assert await calls(given) == []
+
+
+class TestAnAnswerThatIsNotRegistered:
+    """Given an answer of the desk, when the registrar does not register it, then a person is told that nothing was handed over."""
+
+    @pytest.mark.parametrize("is_known", [True, False], ids=["known here", "known to the registrar alone"])
+    async def test_p2_a_refusal_by_the_person_leads_to_the_supervisor_and_to_no_call(
+        self, tmp_path: Path, *, is_known: bool
+    ) -> None:
+        """When she refused the unit while the desk was off, then staff ask a supervisor, also where the desk does not know of it."""
+        async with holder(tmp_path) as given:
+            await given.settle()
+            await given.hear(broken(given.registrar, "vac"))
+            given.desk.end_of = lambda _: 99
+            await given.hear(due(given, "vac"))
+            given.registrar.time += timedelta(hours=3)
+            given.clock.time = given.registrar.time
+            given.desk.end_of = lambda _: None
+            if is_known:
+                refused = given.registrar.event("ngo-a", "consent.refused", HER_REFUSAL)
+                await given.hear(given.registrar.register(refused, to="vac"))
+            given.desk.ahead[CASE] = (0, 1)
+            await release_by_itself(given.desk, given.inbox)
+            await given.hear(given.registrar.refuse(await waiting_answer(given), "person_refused", "G-71"))
+
+            assert await open_tasks(given) == [CHECK_ASKER]
+            assert await calls(given) == [(CHECK_ASKER, "special-unit")]
+
+    @pytest.mark.parametrize(
+        ("answered_after", "kind"),
+        [(timedelta(hours=23, minutes=50), CALL_ASKER), (TEN_MINUTES, CHECK_ASKER)],
+        ids=["too late", "the unit has no part in the case any more"],
+    )
+    async def test_an_answer_that_came_too_late_leads_to_a_call_and_another_one_to_the_supervisor(
+        self, answered_after: timedelta, kind: str, tmp_path: Path
+    ) -> None:
+        """When the line was cut until the day was over, then staff call the unit; within the day G-70 has another reason."""
+        async with holder(tmp_path) as given:
+            await given.settle()
+            await given.hear(broken(given.registrar, "vac"))
+            await given.hear(due(given, "vac", after=answered_after))
+            given.clock.time += timedelta(minutes=30)
+            given.registrar.time = given.clock.time
+            await given.hear(given.registrar.refuse(await waiting_answer(given), "not_available", "G-70"))
+
+            assert await open_tasks(given) == [kind]
+            assert await calls(given) == [(kind, "special-unit")]
+
+    async def test_a_passing_answer_leads_to_a_call_until_the_same_bytes_are_registered(self, tmp_path: Path) -> None:
+        """When the agency was suspended for a moment, then staff call the unit; when another copy is registered, then the call is over."""
+        async with holder(tmp_path) as given:
+            await given.settle()
+            await given.hear(broken(given.registrar, "vac"))
+            await given.hear(due(given, "vac"))
+            answer = await waiting_answer(given)
+            await given.hear(given.registrar.answer(answer, "agency_suspended"))
+            before = (await open_tasks(given), await calls(given))
+            await given.hear(given.registrar.register(answer, to="vac"))
+
+            assert before == ([CALL_ASKER], [(CALL_ASKER, "special-unit")])
+            assert (await open_tasks(given), await calls(given)) == ([SEALED], [])
+
+    async def test_a_letter_that_cannot_be_sent_leads_to_a_call(self, tmp_path: Path) -> None:
+        """When the registrar names a reader whom this desk seals nothing to, then the answer ends here, and staff call the unit."""
+        async with holder(tmp_path) as given:
+            await given.settle()
+            await given.hear(broken(given.registrar, "vac"))
+            await given.hear(due(given, "vac"))
+            wrong = {"contact": ("migration",), "health": (), "identity": ("special-unit",), "story": ()}
+            answer = await waiting_answer(given)
+            await given.hear(given.registrar.refuse(answer, "audience_changed", rule="W9", seal_to=wrong))
+            before = await open_tasks(given)
+
+            assert await given.out() == []
+            assert (before, await open_tasks(given)) == ([], [CALL_ASKER])
+
+    async def test_p2_nobody_calls_an_agency_whose_access_has_ended(self, tmp_path: Path) -> None:
+        """When the asker's access was ended behind the answer, then no task is opened, and its staff are told nothing more."""
+        async with holder(tmp_path) as given:
+            await given.settle()
+            await given.hear(broken(given.registrar, "vac", by="ngo-a"))
+            await given.hear(due(given, "vac"))
+            answer = await waiting_answer(given)
+            await given.hear(ended(given.registrar, "ngo-a"))
+            await given.hear(given.registrar.refuse(answer, "not_available", "G-70"))
+
+            assert await open_tasks(given) == []
+
+    async def test_a_task_of_an_earlier_release_that_it_was_sealed_is_over(self, tmp_path: Path) -> None:
+        """Given an upgrade between the answer and its refusal, when the desk hears the refusal, then no task says any more that something was sealed."""
+        async with holder(tmp_path) as given:
+            await given.settle()
+            await given.hear(broken(given.registrar, "vac"))
+            await given.hear(due(given, "vac"))
+            answer = await waiting_answer(given)
+            cause = decode(answer).event().causationid
+            assert cause is not None
+            async with given.desk.seat.ledger.write() as tx:
+                given.desk.say(tx, Result((), (Task(SEALED, HANDED_OVER, CASE, cause, GLASS),)), None)
+            await given.hear(given.registrar.refuse(answer, "person_refused", "G-71"))
+
+            assert await open_tasks(given) == [CHECK_ASKER]
+
+
+@pytest.mark.parametrize("hours", [1, 30])
+async def test_a_ledger_that_begins_again_reads_the_refusal_of_its_answer_first(hours: int, tmp_path: Path) -> None:
+    """Given an answer that the registrar refused for the person's word, when the ledger is lost and the inbox read again, then nothing is sealed, and nobody is sent to the telephone."""
+    (tmp_path / "first").mkdir()
+    async with desk_of("vac", tmp_path / "first") as given:
+        registrar = given.registrar
+        heard = [consented(registrar), referred(registrar), broken(registrar, "vac"), due(given, "vac")]
+        for record in heard:
+            await given.hear(record)
+        while found := await given.out():
+            for each in found:
+                is_answer = decode(each).type == "access.resealed"
+                refused = partial(registrar.refuse, each, "person_refused", "G-71")
+                heard.append(refused() if is_answer else registrar.register(each, to="vac"))
+                await given.hear(heard[-1])
+        assert await open_tasks(given) == [CHECK_ASKER]
+    async with desk_of("vac", tmp_path / "second", registrar=registrar) as given:
+        given.clock.time = registrar.time = registrar.time + timedelta(hours=hours)
+        given.desk.end_of = lambda _: len(heard)
+        for record in heard:
+            await given.hear(record)
+        await release_by_itself(given.desk, given.inbox)
+
+        assert await sealed_anew(given) == []
+        assert await open_tasks(given) == [CHECK_ASKER]
