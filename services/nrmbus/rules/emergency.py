@@ -42,9 +42,14 @@ def answer_due(tables: Tables, emergency: Emergency) -> datetime:
     return later(emergency.mark.registered, wait)
 
 
+def answer_until(tables: Tables, emergency: Emergency) -> datetime:
+    """Return until when *emergency* may be answered, so that a desk that was off seals nothing days later."""
+    return later(emergency.mark.registered, lasting(hours=tables.profile.emergency.answer_hours))
+
+
 def is_too_late(tables: Tables, emergency: Emergency, now: datetime) -> bool:
-    """Return whether *emergency* is too old to answer at *now*, so that a desk that was off seals nothing days later."""
-    return now - emergency.mark.registered > lasting(hours=tables.profile.emergency.answer_hours)
+    """Return whether *emergency* is too old to answer at *now*."""
+    return now > answer_until(tables, emergency)
 
 
 def refused_by_person(view: View, agency: str, day: date) -> bool:

@@ -18,7 +18,7 @@ from nrmbus.rules.dated import Activation, Timeline
 from nrmbus.rules.due import EARLY_AT_MOST, Due, due_of_view
 from nrmbus.rules.due_times import under
 from nrmbus.rules.duties import as_of, changing, just_before
-from nrmbus.rules.emergency import OF_THE_REQUEST, RESEALED, answer_due, is_too_late, refused_by_person
+from nrmbus.rules.emergency import OF_THE_REQUEST, RESEALED, answer_due, answer_until, is_too_late, refused_by_person
 from nrmbus.rules.event_context import AUTHORITIES, EventContext, shut_for, shut_out
 from nrmbus.rules.evolve.fold import evolve_view
 from nrmbus.rules.judge.check import Question
@@ -265,6 +265,10 @@ class Rules:
     def is_refused(self, view: View, agency: str, now: datetime) -> bool:
         """Return whether by *view* the person refuses *agency* for any purpose *now*."""
         return refused_by_person(view, agency, self._of(view.policy).tables.calendar.day(now))
+
+    def answer_until(self, view: View, emergency: Emergency) -> datetime:
+        """Return until when *emergency* in the case of *view* may be answered."""
+        return answer_until(self._of(view.policy).tables, emergency)
 
     def may_be_answered(self, view: View, emergency: Emergency, now: datetime) -> bool:
         """Return whether the parts requested in *emergency* in the case of *view* may still be sealed at *now*: in time, to an asker that is not shut out."""

@@ -9,17 +9,20 @@ from pathlib import Path
 
 import pytest
 
-from agencies import CASE
+from agencies import CASE, SIGNAL
 from desk.access.test_break_glass import GLASS, TEN_MINUTES, broken, calls, due, ended, holder, referred, sealed_anew
 from desk.access.test_opening import consented
 from desk.given import Given, desk_of
 from nrmbus.desk.access.break_glass import CALL_ASKER, CHECK_ASKER, HANDED_OVER, SEALED, WITHOUT_ANSWER
 from nrmbus.desk.inbox.release import release_by_itself
 from nrmbus.desk.procedure.interface import Result, Task
+from nrmbus.desk.web.work.known import Known
+from nrmbus.desk.web.work.queues import picked, queue_of
 from nrmbus.wire.envelope import decode
 from nrmbus.wire.record import Record
 
 HER_REFUSAL = {"receivers": ["special-unit"], "purposes": ["tracing"], "given_by": "individual"}
+ANEW = "8e" * 16
 
 
 async def open_tasks(given: Given) -> list[str]:
@@ -178,3 +181,61 @@ async def test_a_ledger_that_begins_again_reads_the_refusal_of_its_answer_first(
 
         assert await sealed_anew(given) == []
         assert await open_tasks(given) == [CHECK_ASKER]
+
+
+async def heard_after_a_day(given: Given) -> None:
+    """Let a desk that was off hear a request, and the later one of the same agency a day after."""
+    heard = [broken(given.registrar, "vac"), due(given, "vac")]
+    given.registrar.time += timedelta(hours=25)
+    heard.append(broken(given.registrar, "vac", referral=ANEW))
+    given.registrar.time += TEN_MINUTES
+    announced = given.registrar.event("timekeeper", "access.reseal_due", {"holder": "vac"}, referral=ANEW)
+    heard.append(given.registrar.register(announced, to="vac"))
+    given.clock.time = given.registrar.time
+    for record in heard:
+        await given.hear(record)
+
+
+class TestARequestThatIsAskedAgain:
+    """Given a request that came too late to answer, when the agency asks again and is answered, then nobody is sent to the telephone."""
+
+    async def test_the_answer_to_the_later_request_ends_the_call(self, tmp_path: Path) -> None:
+        """The desk was off for a day, and reads both requests when it comes back."""
+        async with holder(tmp_path) as given:
+            await given.settle()
+            await heard_after_a_day(given)
+            before = await open_tasks(given)
+
+            assert len(await sealed_anew(given)) == 1
+            assert (before, await open_tasks(given)) == ([CALL_ASKER], [SEALED])
+            assert await calls(given) == []
+
+    async def test_a_call_remains_if_the_later_request_was_refused_too(self, tmp_path: Path) -> None:
+        """The registrar refuses the answer to the later request, so nothing was handed over at all."""
+        async with holder(tmp_path) as given:
+            await given.settle()
+            await heard_after_a_day(given)
+            await given.hear(given.registrar.answer(await waiting_answer(given), "signature_invalid"))
+
+            assert await calls(given) == [(CALL_ASKER, "special-unit")] * 2
+
+
+async def test_a_request_of_an_agency_that_she_refuses_waits_no_longer_than_an_answer_is_possible(
+    tmp_path: Path,
+) -> None:
+    """Given her refusal of the unit in this desk's records, when the unit asks, then its row stays for the officer who may object, and ends after a day."""
+    async with desk_of("ngo-a", tmp_path) as given:
+        await given.registered(type="case.signal_recorded", data=SIGNAL)
+        await given.registered(type="consent.refused", data=HER_REFUSAL)
+        await given.hear(broken(given.registrar, "ngo-a"))
+        queue = queue_of("ngo", "waits")
+        assert queue is not None
+        items = (await Known(given.desk).fresh()).items
+        hours = (0, 23, 25)
+        shown = [picked(queue, items, given.clock.time + timedelta(hours=each)) for each in hours]
+
+        assert [[each.agencies for each in rows if each.about == "emergency"] for rows in shown] == [
+            [("special-unit",)],
+            [("special-unit",)],
+            [],
+        ]

@@ -66,6 +66,11 @@ _REQUESTS: Final = (
     .where(_EVENTS.type == literal_column(f"'{AccessBreakGlass.type}'"), _EVENTS.source == bindparam("source"))
     .order_by(_EVENTS.position)
 )
+_DUE: Final = select(_EVENTS.id).where(
+    _EVENTS.subject == bindparam("case"), _EVENTS.type == literal_column(f"'{AccessResealDue.type}'"),
+    _EVENTS.referral.in_(bindparam("refs", expanding=True)),
+)  # fmt: skip
+"""Ids of the events by which the answers to some requests of a case are due."""
 _NOT_AVAILABLE: Final = "not_available"
 """Code of G-70: of an answer, that it is late, or that the asker has no part in the case any more."""
 _PERSON_REFUSED: Final = "person_refused"
@@ -161,9 +166,20 @@ def not_delivered(desk: Desk, tx: Connection, event: Event, code: str) -> None:
     desk.say(tx, Result(over=((SEALED, due),)) + task, None)
 
 
-def is_met(asked: Emergency) -> bool:
-    """Return whether nobody is owed an answer to *asked* any more: it was answered or objected to."""
-    return not asked.open
+def is_met(view: View, asked: Emergency) -> bool:
+    """Return whether nobody is owed an answer to *asked* any more: it was answered or objected to, or a later request was answered."""
+    return not asked.open or any(
+        each.state == "resealed" and _covers(each, asked) for each in view.emergencies.values()
+    )
+
+
+def _covers(later: Emergency, asked: Emergency) -> bool:
+    """Return whether *later* asks the same holder for all that *asked* did, for the same agency: who gets no answer asks again."""
+    return (
+        (later.mark.source, later.holder) == (asked.mark.source, asked.holder)
+        and later.mark.registered > asked.mark.registered
+        and frozenset(later.parts).issuperset(asked.parts)
+    )
 
 
 def _is_doubted(seat: Seat, view: View, asked: Emergency, code: str | None) -> bool:
@@ -178,7 +194,7 @@ def _without_answer(seat: Seat, view: View, asked: Emergency, due: str, *, is_do
     """Return the task of a person about *asked*, whose answer is due by the event *due* and is not given; empty if nobody is to be told or called."""
     now, asker = seat.clock.now(), asked.mark.source
     # A task would lead a person to tell an agency whose access has ended.
-    if seat.rules.shuts_out(view, asker, now) or is_met(asked):
+    if seat.rules.shuts_out(view, asker, now) or is_met(view, asked):
         return Result()
     said = (CALL_ASKER, TOO_LATE), (CHECK_ASKER, NOT_BY_THE_RULES)
     is_doubtful = is_doubtful or seat.rules.is_refused(view, asker, now)
@@ -193,7 +209,9 @@ def _registered(seat: Seat, tx: Connection, view: View, event: Event) -> Result:
     answer, and its staff have seen the task.
     """
     asked = view.emergencies.get(event.referral or "")
-    over = tuple((kind, event.causationid or "") for kind in sorted(WITHOUT_ANSWER))
+    refs = {each.ref for each in view.emergencies.values() if asked is not None and _covers(asked, each)}
+    due = tx.scalars(_DUE, {"case": event.subject, "refs": sorted({event.referral or "", *refs})}).all()
+    over = tuple((kind, id) for id in dict.fromkeys((event.causationid or "", *due)) for kind in sorted(WITHOUT_ANSWER))
     if event.causationid is None or asked is None or verdicts.row_of(tx, event.subject, event.id) is None:
         return Result(over=over)
     if seat.rules.shuts_out(view, asked.mark.source, seat.clock.now()):

@@ -5,13 +5,14 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from desk.web.work.test_items import MINUTES, facts, made, rows, yes
 from nrmbus.desk.web.work.item import Facts, Item, Task
 from nrmbus.desk.web.work.items import items_of
-from nrmbus.desk.web.work.queues import ordered
+from nrmbus.desk.web.work.queues import ordered, picked, queue_of
 from nrmbus.desk.web.work.rows import what_of
 from nrmbus.web.words import Words
 from rules import stories
@@ -122,3 +123,88 @@ def answered_facts(kind: str) -> Facts:
     case.through("d8 12:10")
     case.say("vac", "access.resealed", ref="E-1")
     return facts(case, "vac", (Task(5, kind, case.now, "access.reseal_due", "timekeeper", request.referral),))
+
+
+@pytest.mark.parametrize(
+    ("other", "of_mark", "is_shown"),
+    [
+        ({}, {}, False),
+        ({"state": "due"}, {}, True),
+        ({"state": "objected"}, {}, True),
+        ({"parts": ("contact",)}, {}, True),
+        ({"holder": "ngo-a"}, {}, True),
+        ({}, {"source": "special-unit"}, True),
+        ({}, {"registered": moment("d8 11:00")}, True),
+    ],
+    ids=[
+        "answered", "not yet", "objected to", "for fewer parts", "by another holder", "to another agency",
+        "before this one",
+    ],
+)  # fmt: skip
+def test_nobody_calls_an_asker_whose_later_request_was_answered(
+    other: dict[str, Any], of_mark: dict[str, Any], *, is_shown: bool
+) -> None:
+    """Given a request without an answer, when the agency asked again and got the same parts, then the row to call it is gone; anything less leaves the row."""
+    case = made(stories.planned).at("d8 12:00")
+    request = case.say("ngo-l", "access.break_glass", ref="E-1", approver="A-2", reason="missing_person").event
+    case.through("d8 12:10")
+    case.at("d9 13:00")
+    later = case.say("ngo-l", "access.break_glass", ref="E-2", approver="A-2", reason="missing_person").event
+    case.through("d9 13:10")
+    case.say("vac", "access.resealed", ref="E-2")
+    known = facts(case, "vac", (Task(5, "call_asker", case.now, "access.reseal_due", "timekeeper", request.referral),))
+    found = known.view.emergencies[later.referral or ""]
+    changed = replace(found, mark=replace(found.mark, **of_mark), **other)
+    emergencies = {**known.view.emergencies, found.ref: changed}
+    known = replace(known, view=replace(known.view, emergencies=emergencies))
+
+    assert [each.code for each in items_of("vac", known, MINUTES, yes) if each.task] == ["call_asker"] * is_shown
+
+
+class TestWhileTheTimeToObjectRuns:
+    """Given a request that waits for an objection of the duty officer."""
+
+    def asked(self) -> Facts:
+        """Return what vac knows of the request."""
+        case = made(stories.planned).at("d8 12:00")
+        case.say("ngo-l", "access.break_glass", ref="E-1", approver="A-2", reason="missing_person")
+        known = facts(case, "vac")
+        return replace(known, answer_until=dict.fromkeys(known.view.emergencies, moment("d9 12:00")))
+
+    def rows(self, known: Facts, at: str) -> list[Item]:
+        """Return the rows about it in the list of what waits."""
+        queue = queue_of("vac", "waits")
+        assert queue is not None
+        return [
+            each
+            for each in picked(queue, items_of("vac", known, MINUTES, yes), moment(at))
+            if each.about == "emergency"
+        ]
+
+    def test_the_row_leads_to_the_objection_until_the_answer_is_due(self) -> None:
+        """When nothing else is known, then the row stays as long as the timekeeper does not announce the answer."""
+        for at in ("d8 12:01", "d12 12:00"):
+            (shown,) = self.rows(self.asked(), at)
+            assert (shown.agencies, shown.act, shown.urgency) == (
+                ("ngo-l",),
+                "access.break_glass_objected",
+                "emergency",
+            )
+            assert (shown.due, shown.ends) == (moment("d8 12:10"), None)
+
+    def test_p2_there_is_no_row_once_the_access_of_the_asker_has_ended(self) -> None:
+        """When its access has ended, then no answer is announced, and an objection would change nothing."""
+        assert self.rows(replace(self.asked(), shut_out=frozenset({"ngo-l"})), "d8 12:01") == []
+
+    def test_the_row_ends_with_the_last_moment_of_an_answer_if_the_person_refuses_the_asker(self) -> None:
+        """When she refuses the asker, then the officer may object while a consent unknown here could have lifted the refusal, and the row ends by itself."""
+        known = replace(self.asked(), refused=frozenset({"ngo-l"}))
+
+        assert [len(self.rows(known, at)) for at in ("d8 12:01", "d9 11:59", "d9 12:01")] == [1, 1, 0]
+
+    def test_it_is_no_emergency_once_the_case_is_over(self) -> None:
+        """When the case is closed, then the row has no tag any more."""
+        known = self.asked()
+        (shown,) = self.rows(replace(known, view=replace(known.view, status="CLOSED")), "d8 12:01")
+
+        assert shown.urgency == ""

@@ -19,17 +19,22 @@ SEALED_TO_REFUSED: Final = "resealed_to_refused"
 _ASKED: Final = "access.break_glass"
 
 
-def asked(me: str, facts: Facts, object_minutes: int) -> Iterator[Found]:
+def asked(me: str, facts: Facts, object_minutes: int, *, is_over: bool) -> Iterator[Found]:
     """Yield each request to *me* while the time to object runs, and each request of *me* without an answer.
 
-    *object_minutes* is the time to object.
+    *object_minutes* is the time to object; *is_over* says that the case is.
     """
     for ref, each in facts.view.emergencies.items():
         asker, said = each.mark.source, {"ref": ref, "since": each.mark.registered}
         if each.holder == me and each.state == "asked" and not each.at_once:
+            if asker in facts.shut_out:
+                continue  # nothing will be handed over, so an objection would change nothing
+            # A consent that this desk does not know may have lifted a refusal. Until the last moment it can be answered then.
+            ends = facts.answer_until.get(ref) if asker in facts.refused else None
             yield "ours", "emergency", _ASKED, {
                 **said, "agencies": (asker,), "due": _answer_due(each, object_minutes), "state": "to_do",
-                "act": "access.break_glass_objected", "urgency": "emergency",
+                "act": "access.break_glass_objected", "urgency": _urgency(is_over=is_over),
+                "ends": ends,
             }  # fmt: skip
         elif asker == me and each.open:
             agencies = (each.holder,) if each.holder else ()
@@ -49,7 +54,7 @@ def afterwards(task: Task, facts: Facts, object_minutes: int, *, is_over: bool) 
     """
     request = facts.view.emergencies[task.ref or ""]
     asker = request.mark.source
-    if asker in facts.shut_out or (task.kind != SEALED and is_met(request)):
+    if asker in facts.shut_out or (task.kind != SEALED and is_met(facts.view, request)):
         return
     said = {"ref": task.ref, "since": task.opened, "task": task.id, "agencies": (asker,), "state": "to_do"}
     is_refused = asker in facts.refused

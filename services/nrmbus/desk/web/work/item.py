@@ -68,6 +68,8 @@ class Facts:
     """Agencies with an emergency request in the case, whose access has ended."""
     refused: frozenset[str] = frozenset()
     """Agencies with an emergency request in the case, whom the person refuses."""
+    answer_until: Mapping[str, datetime] = field(default_factory=dict)
+    """Reference of each emergency request in the case -> until when it may be answered."""
     owed: str = ""
     """Amount of an allowance that the person has earned and nobody has ordered yet."""
 
@@ -90,7 +92,7 @@ class Item:
     since: datetime | None = None
     due: datetime | None = None
     ends: datetime | None = None
-    """When the row ends by itself: what was waited for is done, and this agency is not told of it."""
+    """When the row ends by itself: what was waited for is done or can come no more, and this agency is not told of it."""
     breached: bool = False
     state: str = ""
     act: str = ""

@@ -84,7 +84,9 @@ class _Case:
         yield from self.payments()
         yield from self.grants()
         yield from self.proceedings()
-        for side, about, type, more in emergencies.asked(self.me, self.facts, self.object_minutes):
+        for side, about, type, more in emergencies.asked(
+            self.me, self.facts, self.object_minutes, is_over=self.is_over
+        ):
             yield self.item(side, about, type, **more)
         yield from self.tasks()
         yield from self.unsent()

@@ -217,6 +217,7 @@ class Known:
             ),
             shut_out=frozenset(agency for agency in askers if rules.shuts_out(view, agency, now)),
             refused=frozenset(agency for agency in askers if rules.is_refused(view, agency, now)),
+            answer_until={ref: rules.answer_until(view, each) for ref, each in view.emergencies.items()},
             owed=owed(rules, view) if self._seat.role == "fund" else "",
         )
         may_publish = partial(rules.may_publish, self._seat.me)
