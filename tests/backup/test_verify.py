@@ -73,6 +73,14 @@ def _manifest_rewritten(store: Store) -> None:
     path.write_bytes(path.read_bytes().replace(b'"made":"2026', b'"made":"2025'))
 
 
+def _length_without_bound(store: Store) -> None:
+    length = dict(store.manifest().stored())["keys/operator.pub"].length
+    raw = _manifest_of(store).read_bytes()
+    before, name, after = raw.partition(b'"keys/operator.pub":{"length":%d' % length)
+    assert name, "the manifest names the key with its length"
+    _manifest_of(store).write_bytes(before + b'"keys/operator.pub":{"length":9007199254740991' + after)
+
+
 def _signature_removed(store: Store) -> None:
     path = _manifest_of(store)
     path.write_bytes(path.read_bytes().splitlines()[0] + b"\n\n")
@@ -94,6 +102,7 @@ def _without_manifest(store: Store) -> None:
         (_cut, "file_cut"),
         (_removed, "file_missing"),
         (_manifest_cut, "manifest_unreadable"),
+        (_length_without_bound, "file_cut"),
         (_manifest_rewritten, "signature_invalid"),
         (_signature_removed, "signature_invalid"),
         (_of_a_later_release, "format_unknown"),
@@ -101,7 +110,7 @@ def _without_manifest(store: Store) -> None:
     ],
 )
 def test_each_harm_to_the_files_has_its_code(tmp_path: Path, harm: Callable[[Store], None], code: str) -> None:
-    """A byte that changes, a file that is cut or gone, and a manifest that nobody signed are found, each by its code."""
+    """A byte that changes, a file that is cut or gone, a length beyond all memory, and a manifest that nobody signed are found, each by its code."""
     store = backup(tmp_path)
     harm(store)
 
