@@ -94,7 +94,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
         "__init__",
     ),
     "wire": (
-        "errors ids names times",
+        "disk errors ids names times",
         "base64 json record",
         "keys material",
         "dsse letter log",

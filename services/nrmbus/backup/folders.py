@@ -15,6 +15,7 @@ from nrmbus.bus.errors import NoBus
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.private_files import make_private, write_private
 from nrmbus.directory.reader import MARK
+from nrmbus.wire import disk
 from nrmbus.wire.keys import keyfile
 
 LEDGER: Final = "ledger.sqlite"
@@ -167,7 +168,9 @@ def _copied(path: Path, copy: Path) -> None:
 
 def _database(path: Path) -> sqlite3.Connection:
     # Not read-only, which SQLite refuses for a ledger that no process has open.
-    return sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True)
+    database = sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True)
+    database.execute(f"PRAGMA {disk.SQLITE}")
+    return database
 
 
 def unprotected(root: Path, files: Iterable[str]) -> list[str]:

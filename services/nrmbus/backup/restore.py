@@ -21,7 +21,7 @@ from nrmbus.bus.high_water import HighWater
 from nrmbus.bus.pki.authority import Authority
 from nrmbus.bus.private_files import make_private, write_json
 from nrmbus.directory.reader import MARK
-from nrmbus.wire.keys.keyfile import sync
+from nrmbus.wire.disk import sync
 from nrmbus.wire.names import CASES, DIRECTORY, REGISTRAR
 
 STAGE: Final = ".restoring"

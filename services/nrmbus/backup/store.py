@@ -29,8 +29,8 @@ from nrmbus.backup.errors import BackupError
 from nrmbus.bus.private_files import PRIVATE_FILE, lock_file, make_private
 from nrmbus.events.model import Frozen
 from nrmbus.wire import json, statement
+from nrmbus.wire.disk import flush, sync
 from nrmbus.wire.errors import WireError
-from nrmbus.wire.keys.keyfile import sync
 from nrmbus.wire.keys.keys import SigningKey, VerifyKey
 
 FORMAT: Final = 1
@@ -202,7 +202,7 @@ class Store:
                     digest.update(chunk)
                     length += len(chunk)
                 file.flush()
-                os.fsync(file.fileno())
+                flush(file.fileno())
             stored = Stored(sha256=digest.hexdigest(), length=length)
             if not self.has(stored):
                 _check(partial, stored, "", afresh=True)
@@ -290,7 +290,7 @@ class Store:
         with os.fdopen(descriptor, "wb") as file:
             file.write(body + b"\n" + signature + b"\n")
             file.flush()
-            os.fsync(file.fileno())
+            flush(file.fileno())
         _move(partial, self._manifest(manifest.generation))
 
     def manifest(self, generation: int | None = None) -> Manifest:

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from nrmbus.wire.disk import flush
+
 PRIVATE_FOLDER: Final = 0o700
 PRIVATE_FILE: Final = 0o600
 
@@ -39,7 +41,7 @@ def write_private_lines(path: Path, lines: Iterable[bytes]) -> int:
                 file.write(line)
                 written += 1
             file.flush()
-            os.fsync(file.fileno())
+            flush(file.fileno())
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)

@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol, TypeAlias
 from nrmbus.client.door import Door, Json
 from nrmbus.client.errors import RequestRefused, understood
 from nrmbus.client.received import BEGINNING, Cursor
+from nrmbus.wire import disk
 
 Ask: TypeAlias = Callable[[Callable[[], Awaitable[Json]]], Awaitable[Json]]
 """Way to ask a desk, which tries again while the desk is away."""
@@ -53,7 +54,7 @@ class CursorFile:
         ) as file:
             file.write(f"{cursor}\n")
             file.flush()
-            os.fsync(file.fileno())
+            disk.flush(file.fileno())
         partial.replace(self._path)
 
 
@@ -77,6 +78,7 @@ class CursorTable:
 
     def _connected(self) -> sqlite3.Connection:
         database = sqlite3.connect(self._database)
+        database.execute(f"PRAGMA {disk.SQLITE}")
         database.execute("CREATE TABLE IF NOT EXISTS nrmbus_cursors (name TEXT PRIMARY KEY, place TEXT NOT NULL)")
         return database
 

@@ -19,7 +19,7 @@ from typing import Any, Final, Literal, Self
 
 from nrmbus.bus.private_files import PRIVATE_FILE, make_private
 from nrmbus.intake.codes import SALT_BYTES, Holder
-from nrmbus.wire import times
+from nrmbus.wire import disk, times
 from nrmbus.wire.ids import EVENT_ID
 from nrmbus.wire.keys.keys import SealTo
 
@@ -444,6 +444,7 @@ def _connected(path: Path | str, **how: Any) -> sqlite3.Connection:
     With Python's default such a text raises an error that ends the reading of all other rows, and that shows the value.
     """
     db: sqlite3.Connection = sqlite3.connect(path, **how)
+    db.execute(f"PRAGMA {disk.SQLITE}")
     db.text_factory = partial(str, encoding="utf-8", errors="replace")
     return db
 

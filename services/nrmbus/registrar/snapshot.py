@@ -25,6 +25,7 @@ from nrmbus.registrar.history_state import Memory
 from nrmbus.registrar.spill_file import NoRoomError
 from nrmbus.telemetry import log
 from nrmbus.wire import history, statement
+from nrmbus.wire.disk import flush
 from nrmbus.wire.errors import WireError
 from nrmbus.wire.keys.keys import SigningKey, VerifyKey
 from nrmbus.wire.names import CASES
@@ -260,7 +261,7 @@ class Snapshots:
             with os.fdopen(descriptor, "wb") as file:
                 state = memory.save(file)
                 file.flush()
-                os.fsync(file.fileno())
+                flush(file.fileno())
             head = Head(
                 self.bus, self.partition, self.rules, code_digest(), memory.number, memory.previous, offset, state
             )  # fmt: skip

@@ -11,6 +11,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Final
 
+from nrmbus.wire import disk
 from nrmbus.wire.errors import ProofError
 from nrmbus.wire.log.checkpoint import Checkpoint
 from nrmbus.wire.log.cosignature import CosignatureVerifier
@@ -147,6 +148,7 @@ class Cosigned:
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
         with closing(sqlite3.connect(self._path, timeout=60)) as connection, connection:
+            connection.execute(f"PRAGMA {disk.SQLITE}")
             yield connection
 
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from nrmbus.wire.keys.keyfile import sync
+from nrmbus.wire.disk import flush, sync
 
 TEMPORARY: Final = "tmp"
 
@@ -50,7 +50,7 @@ class Files:
         with os.fdopen(descriptor, "wb") as file:
             file.write(raw)
             file.flush()
-            os.fsync(file.fileno())
+            flush(file.fileno())
         self._make(target.parent)
         os.replace(temporary, target)  # noqa: PTH105 - the call that is atomic, by its own name
         self._unsettled.add(target.parent)

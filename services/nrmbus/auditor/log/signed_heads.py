@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from nrmbus.wire import disk
+
 
 class Turn:
     """Permission to sign now: ``last`` is the note that was signed last, None at first."""
@@ -55,6 +57,7 @@ class SignedHeads:
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self._path, timeout=60, isolation_level=None)
         connection.execute("PRAGMA synchronous = EXTRA")  # a commit outlives a failure of power, its folder entry too
+        connection.execute(f"PRAGMA {disk.SQLITE}")
         return connection
 
 

@@ -19,6 +19,7 @@ from nrmbus.auditor.web.names import OFF_THE_RECORD
 from nrmbus.bus.private_files import PRIVATE_FILE, make_private
 from nrmbus.events.access import Access, AccessPurpose
 from nrmbus.wire import ids, times
+from nrmbus.wire.disk import flush
 
 _Code = Annotated[str, Field(pattern=r"^[a-z_]{1,40}$")]
 _Id = Annotated[str, Field(pattern=f"^{ids.EVENT_ID.pattern}$")]
@@ -130,6 +131,6 @@ class OffTheRecord:
             left = (b"" if whole else b"\n") + line.model_dump_json(exclude_none=True).encode() + b"\n"
             while left:  # on a full disk the first write takes what fits, and the next one fails
                 left = left[os.write(descriptor, left) :]
-            os.fsync(descriptor)
+            flush(descriptor)
         finally:
             os.close(descriptor)

@@ -16,6 +16,7 @@ from nrmbus.bus.folder import BusFolder
 from nrmbus.cli.commands import Commands
 from nrmbus.cli.options import BusContext
 from nrmbus.environment import KEY_FILE
+from nrmbus.wire.disk import flush, sync
 from nrmbus.wire.keys import keyfile
 from nrmbus.wire.keys.keyfile import KeyFileError, Passphrase
 
@@ -173,8 +174,8 @@ def new(
         with os.fdopen(descriptor, "w") as made:
             made.write(secrets.token_hex(32) + "\n")
             made.flush()
-            os.fsync(made.fileno())
-        keyfile.sync(file.parent)
+            flush(made.fileno())
+        sync(file.parent)
     except OSError as error:
         file.unlink(missing_ok=True)
         raise BusError(f"{file} cannot be written ({error.strerror}): name another file.") from None
@@ -205,7 +206,7 @@ def protect(context: BusContext) -> None:
         _kept_elsewhere(folder)
         _tried(passphrase, [path for path in found if keyfile.is_sealed(path)])
         if named := _named():
-            keyfile.sync(named)  # a copy that a power cut loses would leave the sealed keys without what opens them
+            sync(named)  # a copy that a power cut loses would leave the sealed keys without what opens them
         keyfile.hold(passphrase)
         for each in _folders(folder):
             keyfile.end_left_over(each)

@@ -18,6 +18,7 @@ from sqlalchemy.pool import NullPool
 
 from nrmbus.desk.store import schema
 from nrmbus.desk.store.suspending import committed
+from nrmbus.wire import disk
 
 _BUSY_SECONDS: Final = 5
 _WRITE: Final = "BEGIN IMMEDIATE"
@@ -44,7 +45,7 @@ def _engine(path: Path, *pragmas: str, **more: Any) -> Engine:
     def _settings(connection: Any, _record: object) -> None:
         connection.isolation_level = None
         cursor = connection.cursor()
-        for pragma in pragmas:
+        for pragma in (*pragmas, disk.SQLITE):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
@@ -175,5 +176,6 @@ class Sqlite:
 def _checkpoint(path: Path) -> bool:
     # Writers are blocked while the checkpoint waits for readers, so it waits less than a writer would.
     with closing(sqlite3.connect(path, timeout=1, isolation_level=None)) as connection:
+        connection.execute(f"PRAGMA {disk.SQLITE}")
         busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         return not busy

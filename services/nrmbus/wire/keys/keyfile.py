@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from nrmbus.environment import CREDENTIALS, KEY_FILE
 from nrmbus.wire import base64, json
+from nrmbus.wire.disk import flush, sync
 from nrmbus.wire.errors import WireError
 from nrmbus.wire.keys import files
 
@@ -268,7 +269,7 @@ def write(path: Path, seed: bytes) -> None:
                 fcntl.flock(file, fcntl.LOCK_EX)
             file.write(content)
             file.flush()
-            os.fsync(file.fileno())
+            flush(file.fileno())
             partial.replace(path)  # while the lock holds: a file of this name without a lock is taken for left over
     except BaseException:
         _discard(partial)
@@ -374,15 +375,6 @@ def _overwrite(path: Path) -> None:
         size = max(os.fstat(file.fileno()).st_size, SEED_BYTES)
         file.write(os.urandom(size))
         file.flush()
-        os.fsync(file.fileno())
+        flush(file.fileno())
     path.unlink()
     sync(path.parent)
-
-
-def sync(path: Path) -> None:
-    """Make the content of the file at *path* durable, or the names in the folder at *path*."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
