@@ -1,6 +1,7 @@
 """A service for tests: it writes a file as a sign of life, and sleeps. Importing it puts it among the services."""
 
 import os
+import resource
 import threading
 import time
 
@@ -14,9 +15,10 @@ SERVICES["raiser"] = "host.raiser"
 
 
 def main(folder: BusFolder) -> None:
-    """Note pid, threads and session, then sleep until SIGTERM."""
+    """Note pid, threads, session and limit of open files, then sleep until SIGTERM."""
     seen = f"{os.getpid()} {threading.active_count()} {os.getpgrp()}"
     held = keyfile.held()
     write_private(folder.run / "told", held.hand_on() if held else b"")
+    write_private(folder.run / "open_files", str(resource.getrlimit(resource.RLIMIT_NOFILE)[0]).encode())
     write_private(folder.run / "sleeper", seen.encode())
     time.sleep(60)

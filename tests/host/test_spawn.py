@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -13,16 +14,19 @@ from types import SimpleNamespace
 
 import pytest
 
+import nrmbus
 from nrmbus.bus import standby
 from nrmbus.bus.errors import FolderHeld, NoBus
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.private_files import write_json
 from nrmbus.host import services
+from nrmbus.host.open_files import make_room
 from nrmbus.host.spawn import Fresh, Spawner, Started, Warm, spawner
 from nrmbus.wire.keys import keyfile
 from patience import busy, lives, until
 
 TESTS = Path(__file__).parents[1]
+SERVICES = Path(nrmbus.__file__).parents[1]
 RESTART_SECONDS = 1.0
 
 
@@ -32,7 +36,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> BusFolder:
     site = tmp_path / "site"
     site.mkdir()
     (site / "sitecustomize.py").write_text("import host.sleeper\n")
-    monkeypatch.setenv("PYTHONPATH", f"{site}{os.pathsep}{TESTS}")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join((str(site), str(TESTS), str(SERVICES))))
     folder = BusFolder(tmp_path / "bus")
     folder.create()
     return folder
@@ -97,6 +101,61 @@ def test_a_service_runs_until_a_signal_ends_it(way: Spawner, folder: BusFolder, 
     os.kill(service.pid, signal.SIGTERM)
     until("its lifeline says so", lambda: has_ended(service))
     until("it is gone", lambda: not lives(service.pid))
+
+
+@pytest.mark.thorough
+def test_a_service_has_room_for_more_open_files_than_its_door_takes(folder: BusFolder, begin: Begin) -> None:
+    """Given the limit with which macOS starts a process, 256, then a service has 1,024: strangers at its door fill fewer."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    way = Fresh()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, before[1]))
+    try:
+        begin(way)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+        begin.let_go()
+        way.close()
+
+    assert (folder.run / "open_files").read_text() == "1024"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ((256, resource.RLIM_INFINITY), 1024),
+        ((256, 512), 512),
+        ((4096, 8192), None),
+        ((resource.RLIM_INFINITY, resource.RLIM_INFINITY), None),
+    ],
+    ids=["macOS", "the administrator allows fewer", "more already", "no limit"],
+)
+def test_the_limit_of_open_files_is_never_lowered(
+    monkeypatch: pytest.MonkeyPatch, before: tuple[int, int], after: int | None
+) -> None:
+    """Given the limits of a system, then a process asks for 1,024, or for what it may have, and keeps a higher limit."""
+    asked = list[tuple[int, int]]()
+    monkeypatch.setattr(resource, "getrlimit", lambda _: before)
+    monkeypatch.setattr(resource, "setrlimit", lambda _, limits: asked.append(limits))
+    make_room()
+
+    assert asked == ([] if after is None else [(after, before[1])])
+
+
+@pytest.mark.thorough
+def test_a_command_has_room_for_open_files_too(folder: BusFolder) -> None:
+    """Given a process that macOS gave 256 open files, when it is a command, as `nrmbus run` is, then it has 1,024."""
+    script = """
+        import contextlib, resource, sys
+        from nrmbus import cli
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+        sys.argv = ["nrmbus", "--help"]
+        with contextlib.suppress(SystemExit):
+            cli.main()
+        print(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=True)
+
+    assert done.stdout.splitlines()[-1] == "1024"
 
 
 @pytest.mark.thorough

@@ -42,7 +42,7 @@ PORTS: Final = range(1024, 65_536)
 """Ports that a door may have: those below belong to the machine's administrator."""
 
 MOST: Final = 250
-"""Connections to a door at once. Each is an open file, and a process may have 1,024 by default; a process without free
+"""Connections to a door at once. Each is an open file, and a process may have 1,024 (`host/open_files.py`); a process without free
 file descriptors can neither write its ledger, nor erase, nor reach the broker."""
 
 CHALLENGE: Final[Mapping[str, str]] = {"www-authenticate": "Bearer"}

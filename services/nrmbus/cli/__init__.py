@@ -9,6 +9,7 @@ from typing import Final, NoReturn
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.kafka.failures import sentence_of
 from nrmbus.host.core_dumps import leave_no_picture
+from nrmbus.host.open_files import make_room
 
 _NOT_UTF_8: Final = (
     "A name or a text that was given is not UTF-8: set the terminal to UTF-8, for example with LANG=C.UTF-8. If it is the "
@@ -19,6 +20,7 @@ _NOT_UTF_8: Final = (
 def main() -> None:
     """Run one command; print an error as one sentence on standard error, and exit with status 1."""
     leave_no_picture()
+    make_room()
     # Not every terminal has every letter, and a reading may be on record before its content is printed.
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")

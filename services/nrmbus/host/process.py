@@ -15,6 +15,7 @@ from typing import Final, NoReturn
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
 from nrmbus.host.core_dumps import leave_no_picture
+from nrmbus.host.open_files import make_room
 from nrmbus.host.services import is_public_page, run_service
 from nrmbus.wire.keys import keyfile
 
@@ -40,6 +41,7 @@ def become(name: str, path: Path, lifeline: int) -> NoReturn:
             os.setpgid(0, 0)
         os.umask(0o077)
         leave_no_picture()
+        make_room()
         folder = BusFolder(path)
         _log_to(folder.logs / f"{name}.log")
         keyfile.hold(_passphrase(lifeline))
