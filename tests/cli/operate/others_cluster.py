@@ -38,11 +38,12 @@ def write_store(path: Path, pem: bytes) -> Path:
 class OthersAuthority:
     """The authority that certifies the cluster's brokers and administrators, and knows no bus.
 
-    Without *sign* the authority's certificate has no keyUsage, like many certificates made by hand.
+    Without *signs* the authority's certificate has no keyUsage, like many certificates made by hand. Without *has_key_id* it
+    has no subjectKeyIdentifier, and without *names_key* the brokers' certificates have no authorityKeyIdentifier.
     """
 
-    def __init__(self, *, signs: bool = True) -> None:
-        self._signs = signs
+    def __init__(self, *, signs: bool = True, has_key_id: bool = True, names_key: bool = True) -> None:
+        self._signs, self._has_key_id, self._names_key = signs, has_key_id, names_key
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name.from_rfc4514_string("CN=ministry-ca,O=Ministry")
         self._own = self._signed(self._name, self._key, ca=True)
@@ -62,10 +63,14 @@ class OthersAuthority:
             .not_valid_before(now() - timedelta(minutes=5))
             .not_valid_after(now() + timedelta(days=1))
             .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
             .add_extension(x509.SubjectAlternativeName([x509.IPAddress(IPv4Address(ports.HOST))]), critical=False)
-            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
         )
+        if not ca or self._has_key_id:
+            own = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+            made = made.add_extension(own, critical=False)
+        if ca or self._names_key:
+            issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
+            made = made.add_extension(issuer, critical=False)
         if ca and self._signs:
             made = made.add_extension(usage(signs=True), critical=True)
         return made.sign(self._key, hashes.SHA256())

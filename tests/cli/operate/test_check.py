@@ -115,12 +115,19 @@ def test_the_certificate_of_another_authority(folder: BusFolder, tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("signs", "says"), [(True, "certified 127.0.0.1"), (False, "Python 3.13 and newer do not trust")]
+    ("made", "remedy"),
+    [
+        ({}, "certified 127.0.0.1"),
+        ({"signs": False}, "makes the authority's certificate again"),
+        ({"has_key_id": False}, "the extension subjectKeyIdentifier, over the same key"),
+        ({"names_key": False}, "issues the brokers' certificates again with the extension authorityKeyIdentifier"),
+    ],
+    ids=["all", "no keyUsage", "no subjectKeyIdentifier", "no authorityKeyIdentifier"],
 )
-def test_an_authority_without_key_usage(
-    folder: BusFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, signs: bool, says: str
+def test_certificates_that_a_newer_python_does_not_trust(
+    folder: BusFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made: dict[str, bool], remedy: str
 ) -> None:
-    """Given an authority without keyUsage and a strict Python, then the step says how to make the certificate again."""
+    """Given a strict Python, when the cluster's certificates lack an extension, then the step names the remedy that helps."""
     as_it_is = ssl.create_default_context
 
     def strict(*, cafile: str) -> ssl.SSLContext:
@@ -129,13 +136,13 @@ def test_an_authority_without_key_usage(
         return context
 
     monkeypatch.setattr(ssl, "create_default_context", strict)
-    broker = OthersAuthority(signs=signs).certify(tmp_path / "kafka-1", "CN=kafka-1,O=Ministry")
+    broker = OthersAuthority(**made).certify(tmp_path / "kafka-1", "CN=kafka-1,O=Ministry")
     Tls(folder.keys).ca.write_bytes(broker.ca.read_bytes())
     with listening(broker) as port:
         tls = next(each for each in steps(folder, "127.0.0.1", port) if each.step == "tls")
 
-    assert (tls.well, says in tls.what) == (signs, True)
-    assert ("keyUsage=keyCertSign" in tls.what) is not signs
+    assert (tls.well, "Python 3.13 and newer do not trust" in tls.what) == (not made, bool(made))
+    assert remedy in tls.what
 
 
 @pytest.mark.parametrize("host", ["bus.example.org", "192.0.2.7"])

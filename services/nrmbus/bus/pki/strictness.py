@@ -7,8 +7,14 @@ from cryptography import x509
 
 Kind = TypeVar("Kind", bound=x509.ExtensionType)
 
-MADE_AGAIN: Final = "the cluster's administrator makes the authority's certificate again with the critical extensions basicConstraints=CA:TRUE and keyUsage=keyCertSign,cRLSign, over the same key and name"
-"""Mends every such certificate of an authority; certificates that were issued with its key stay good."""
+MADE_AGAIN: Final = "the cluster's administrator makes the authority's certificate again with the critical extensions basicConstraints=CA:TRUE and keyUsage=keyCertSign,cRLSign and the extension subjectKeyIdentifier, over the same key and name"
+"""Mends every such certificate of an authority; certificates that were issued with its key stay good, unless `ISSUED_AGAIN`
+is about them."""
+
+MISSING_AUTHORITY_KEY: Final = 85
+"""Code of OpenSSL for a certificate that does not name its authority's key."""
+ISSUED_AGAIN: Final = "the cluster's administrator issues the brokers' certificates again with the extension authorityKeyIdentifier, under an authority whose certificate has subjectKeyIdentifier"
+"""Mends certificates that do not name their authority's key; no other certificate of the authority mends them."""
 
 
 def is_strict() -> bool:
@@ -29,6 +35,8 @@ def untrusted(authorities: bytes) -> str | None:
         usage = _extension(each, x509.KeyUsage)
         if usage is None or not usage.value.key_cert_sign:
             return "keyUsage=keyCertSign is missing"
+        if _extension(each, x509.SubjectKeyIdentifier) is None:
+            return "subjectKeyIdentifier is missing"
     return None
 
 

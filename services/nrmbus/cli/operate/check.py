@@ -25,7 +25,7 @@ from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka import clients, clock_check
 from nrmbus.bus.kafka.failures import sentence_of
 from nrmbus.bus.pki.certificate import ends
-from nrmbus.bus.pki.strictness import MADE_AGAIN
+from nrmbus.bus.pki.strictness import ISSUED_AGAIN, MADE_AGAIN, MISSING_AUTHORITY_KEY
 from nrmbus.bus.reach import Reach, Tls, is_address, parts
 from nrmbus.cli import health
 from nrmbus.cli.commands import Commands
@@ -235,7 +235,8 @@ def _distrusted(host: str, error: ssl.SSLCertVerificationError) -> str:
     if code in (_NOT_YET, _EXPIRED):
         return f"By this machine's clock ({datetime.now(UTC):%Y-%m-%d %H:%M} UTC) the broker's certificate is not valid: set the clock, or the operator starts nrmbus up again."  # fmt: skip
     if code in _STRICT:
-        return f"The certificate of the cluster, or of its authority, is one that Python 3.13 and newer do not trust (OpenSSL {code}: {error.verify_message}): {MADE_AGAIN}."  # fmt: skip
+        mends = ISSUED_AGAIN if code == MISSING_AUTHORITY_KEY else MADE_AGAIN
+        return f"The certificate of the cluster, or of its authority, is one that Python 3.13 and newer do not trust (OpenSSL {code}: {error.verify_message}): {mends}."  # fmt: skip
     return "Its certificate is not of this bus's authority: another bus listens there, or a proxy opens the connection. Nothing was sent."  # fmt: skip
 
 
