@@ -1,5 +1,6 @@
 """Who may run a desk: the rule, and the claim on the bus."""
 
+import socket
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -58,6 +59,28 @@ def test_places_are_equal_exactly_where_the_lock_is_the_same(tmp_path: Path) -> 
 
     assert lease.place_of(here) == lease.place_of(here)
     assert lease.place_of(here) != lease.place_of(copy)
+
+
+def test_p9_the_lease_names_no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """P9: Given a machine that macOS named after the person who set it up, then neither the bus nor a log has her name."""
+    monkeypatch.setattr(socket, "gethostname", lambda: "CANARY-Mammadovas-MacBook-Pro.local")
+    ours = lease.Me(BUS, "shelter", "a" * 32, (INBOX,)).lease(3)
+
+    assert "CANARY" not in ours.written()
+    for sentence in (lease.waits("shelter", ours, "standby"), lease.refused("shelter", ours)):
+        assert "CANARY" not in sentence
+        assert f"this machine, process {ours.pid}, since" in sentence
+
+
+def test_a_lease_of_another_machine_says_so() -> None:
+    """Given leases of another machine, of this release and of an earlier one, then the sentence tells them from this machine."""
+    other = Lease.read(replace(OTHER, host="0a1b2c3d").written(), BUS)
+    earlier = Lease.read(OTHER.written(), BUS)
+
+    assert other is not None
+    assert "runs already: another machine, process 7" in lease.waits("shelter", other, "wait")
+    assert earlier is not None
+    assert "runs already: host host-b, process 7" in lease.waits("shelter", earlier, "wait")
 
 
 class Bus:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -66,15 +67,19 @@ async def test_a_second_desk_is_refused_and_told_who_and_where(
 ) -> None:
     """Two desks of one agency, each in a process of its own, would sign different events under one number."""
     other = os.getpid() + 1
+    monkeypatch.setattr(socket, "gethostname", lambda: "CANARY-macbook")
     with monkeypatch.context() as elsewhere:
         elsewhere.setattr(os, "getpid", lambda: other)
         first = await opened(own_server, tmp_path)
     with pytest.raises(DeskError) as refused:
         await opened(own_server, tmp_path)
+    with first.read() as tx:
+        name = tx.exec_driver_sql("SHOW application_name").scalar()
     await first.close()
 
+    assert "CANARY" not in str(name), "P9: a machine may have a worker's name"
     assert refused.value.code == "ledger_held"
-    assert "The desk on " in refused.value.detail
+    assert f"The desk on this machine, process {other}, " in refused.value.detail
     second = await opened(own_server, tmp_path)
     assert second.id == first.id
     await second.close()

@@ -10,8 +10,6 @@ The rule: `is_free` tells if a process may begin, `Held.claim` begins, and `Held
 import asyncio
 import json
 import os
-import re
-import socket
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -24,6 +22,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata
 
+from nrmbus.bus import machine
 from nrmbus.bus.aiokafka_patches import private
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka import clients, groups
@@ -41,8 +40,6 @@ LOOK_SECONDS: Final = 0.5
 _MARGIN: Final = 2.0
 _PATIENCE: Final = 5.0
 _END_SECONDS: Final = 1.0
-_BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
-_NAMELESS: Final = re.compile(r"[^A-Za-z0-9.-]")
 
 How = Literal["wait", "standby", "take_over"]
 """How a desk begins while another process may run it: wait until it is clear whether the other lives; wait for as long
@@ -58,6 +55,7 @@ class Lease:
     place: str
     """Digest of the host's boot and of the desk's lock file: two processes of one place cannot run at the same time."""
     host: str
+    """Mark of the holder's machine (`machine.mark`), never its name; a name only from an earlier release."""
     pid: int
     since: str
     ended: bool = False
@@ -81,7 +79,7 @@ class Lease:
     @property
     def holder(self) -> str:
         """Return in words who holds it, where and since when."""
-        return f"host {self.host}, process {self.pid}, since {self.since}"
+        return f"{machine.where(self.host)}, process {self.pid}, since {self.since}"
 
 
 class Standing(NamedTuple):
@@ -114,15 +112,7 @@ def place_of(lock: Path) -> str:
     """Return the place of a process that holds the file *lock*: equal exactly where that lock keeps the other process out."""
     with lock_file(lock) as descriptor:
         file = os.fstat(descriptor)
-    return sha256(f"{_kernel()} {file.st_dev} {file.st_ino}".encode()).hexdigest()[:32]
-
-
-def _kernel() -> str:
-    """Return the id of this boot, or the host's name and network cards if the system hides the id."""
-    with suppress(OSError):
-        return _BOOT.read_text()
-    cards = sorted(each.read_text() for each in Path("/sys/class/net").glob("*/address"))
-    return " ".join((socket.gethostname(), *cards))
+    return sha256(f"{machine.boot()} {file.st_dev} {file.st_ino}".encode()).hexdigest()[:32]
 
 
 class Begins(NamedTuple):
@@ -222,8 +212,7 @@ class Me(NamedTuple):
 
     def lease(self, generation: int) -> Lease:
         """Return this process's lease."""
-        host = _NAMELESS.sub("-", socket.gethostname())[:64]
-        return Lease(self.bus, generation, self.place, host, os.getpid(), written_now())
+        return Lease(self.bus, generation, self.place, machine.mark(), os.getpid(), written_now())
 
 
 class Held:

@@ -6,7 +6,6 @@ cannot write another row, even if it does not know yet: it opens the ledger agai
 
 import asyncio
 import os
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Final
@@ -18,6 +17,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from nrmbus import telemetry
+from nrmbus.bus import machine
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.store import schema
 from nrmbus.desk.store.address import Address
@@ -130,7 +130,7 @@ class Postgres:
             DeskError: ``ledger_away`` if the server does not answer or refuses, ``ledger_held`` if another desk has the lock,
                 ``ledger_unfit`` if no server can be asked at the address.
         """
-        name = f"nrmbus {agency} {socket.gethostname()} {os.getpid()}"
+        name = f"nrmbus {agency} {machine.mark()} {os.getpid()}"
         self._writing = _engine(self._address, name, poolclass=NullPool)
         snapshot = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
         self._reading = _engine(self._address, name, execution_options=snapshot)
@@ -276,9 +276,9 @@ def _held_by(holder: str) -> str:
     """Return who holds the lock, by the name that its desk gave the server."""
     _, _, where = holder.partition(" ")
     _, host, process = (*where.split(" "), "", "", "")[:3]
-    if (host, process) == (socket.gethostname(), str(os.getpid())):  # of a copy, the ledger that is copied
+    if (host, process) == (machine.mark(), str(os.getpid())):  # of a copy, the ledger that is copied
         return "This process has the ledger open already: two addresses lead to one database."
-    return f"The desk on {host}, process {process}, has the ledger open. End that one; --standby waits for its end, and --take-over puts it out."
+    return f"The desk on {machine.where(host)}, process {process}, has the ledger open. End that one; --standby waits for its end, and --take-over puts it out."
 
 
 def _kind(error: BaseException) -> str:
