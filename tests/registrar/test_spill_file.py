@@ -3,6 +3,8 @@
 import errno
 import gc
 import os
+import sqlite3
+import sys
 import tracemalloc
 from collections.abc import Callable
 from io import BytesIO
@@ -113,8 +115,9 @@ def test_p1_an_answer_keeps_its_proof_whatever_happens_to_its_registrar(bus: Bus
         assert [as_record(decision.outs[-1]) for decision in again] == receipts
 
 
-def test_what_lies_on_disk_has_no_name(bus: Bus, tmp_path: Path) -> None:
+def test_what_lies_on_disk_has_no_name(bus: Bus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A copy of the folder has nothing of the file, which ends with the process; leftovers of earlier processes are removed."""
+    monkeypatch.setattr(sys, "platform", "linux")
     (tmp_path / "scratch").write_text("left by another")
     shard = bus.shard(scratch=Scratch(tmp_path / "scratch", at_hand=1))
     for case in CASES:
@@ -122,6 +125,73 @@ def test_what_lies_on_disk_has_no_name(bus: Bus, tmp_path: Path) -> None:
 
     assert list(tmp_path.iterdir()) == []
     check_history(bus, shard)
+
+
+class AppleConnection(sqlite3.Connection):
+    """Connection of the SQLite that comes with macOS: it is of no use any more once its file has lost its name."""
+
+    path = Path()
+
+    def _look(self) -> None:
+        if not self.path.exists():
+            raise sqlite3.OperationalError("disk I/O error")
+
+    def execute(self, *arguments: Any) -> sqlite3.Cursor:
+        """Execute one statement, unless the file has no name."""
+        self._look()
+        return super().execute(*arguments)
+
+    def executemany(self, *arguments: Any) -> sqlite3.Cursor:
+        """Execute a statement for many rows, unless the file has no name."""
+        self._look()
+        return super().executemany(*arguments)
+
+
+@pytest.fixture
+def macos(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stand in for macOS with a Python that was built with the system's own SQLite."""
+    connect: Any = sqlite3.connect
+
+    def connected(path: Any, **how: Any) -> AppleConnection:
+        made: AppleConnection = connect(path, factory=AppleConnection, **how)
+        if path != ":memory:":
+            made.path = path
+        return made
+
+    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setattr(sqlite3, "connect", connected)
+
+
+@pytest.mark.usefixtures("macos")
+def test_with_the_sqlite_of_macos_the_file_has_its_name_until_it_is_closed(bus: Bus, tmp_path: Path) -> None:
+    """Given macOS, then a registrar sets state aside, saves it and begins again with it; afterwards no file is left."""
+    home = tmp_path / "home"
+    shard = bus.shard(scratch=Scratch(home / "scratch", at_hand=1))
+    for case in CASES:
+        bus.signal(shard, case=case)
+    check_history(bus, shard)
+    assert [each.stat().st_mode & 0o077 for each in home.iterdir()] == [0]
+
+    saved = BytesIO()
+    digest = Scratch(home / "first").save(b"state", saved)
+    again = Scratch(home / "scratch")  # of the next owner of the partition, while the one before is not collected yet
+    assert again.load(BytesIO(saved.getvalue()), digest) == b"state"
+    del shard
+    gc.collect()
+    assert again.subjects() == ()
+    del again
+    gc.collect()
+
+    assert list(home.iterdir()) == []
+
+
+def test_a_disk_that_fails_is_not_called_full(tmp_path: Path) -> None:
+    """Given an error of SQLite that is not about room, then it is raised as it is: room would not help."""
+    scratch = Scratch(tmp_path / "scratch")
+    scratch._file.execute("drop table aside")
+
+    with pytest.raises(sqlite3.OperationalError, match="no such table"):
+        scratch.subjects()
 
 
 @pytest.mark.slow
@@ -187,6 +257,7 @@ class _Failing(BytesIO):
 
 def test_a_copy_that_finds_no_room_is_told_from_an_altered_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Given a full disk, then the copy is at fault; given a source that cannot be read, the source is. Both leave an empty file."""
+    monkeypatch.setattr(sys, "platform", "linux")  # where the empty file has no name
     saved = BytesIO()
     digest = Scratch(tmp_path / "first").save(b"state", saved)
     scratch = Scratch(tmp_path / "scratch")

@@ -1,5 +1,7 @@
 """Spill file of one partition's registrar: state outside memory, in an unnamed file that ends with the process.
 
+On macOS the file keeps its name until it is closed; the next start removes the file of a killed process.
+
 Every submission, even a refused one, makes the registrar remember something for ever. So memory holds
 the cases that were spoken of last, and the disk the rest: as much as ``nrm.cases`` itself takes there, about.
 """
@@ -8,8 +10,10 @@ import errno
 import os
 import pickle
 import sqlite3
+import sys
 import weakref
 from collections.abc import Sequence
+from contextlib import suppress
 from hashlib import sha256
 from io import FileIO
 from pathlib import Path
@@ -24,6 +28,8 @@ AT_HAND: Final = 4096
 _AT_ONCE: Final = 100
 _CACHE_KIB: Final = 16 * 1024
 _CHUNK: Final = 4 * 1024 * 1024
+_NO_ROOM: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE})
+"""Errors of SQLite where a write finds no room; of a quota it says only that the write failed."""
 _TABLES: Final = """
 create table answered (
     submission blob primary key, envelope text not null, refused integer not null,
@@ -47,19 +53,23 @@ class Scratch:
     """Cases and answers. Without a *path* all of it is in memory, as tests want it."""
 
     def __init__(self, path: Path | None = None, *, at_hand: int = AT_HAND) -> None:
-        """Nobody else opens *path*: what lay there goes, and what is written there has no name from the start."""
+        """Nobody else opens *path*: what lay there goes, and what is written there has no name from the start.
+
+        On macOS the file loses its name at the end only: the system's SQLite ends a connection whose file is unlinked.
+        """
         self._at_hand, self._path = at_hand, path
+        self._named = path if sys.platform == "darwin" else None
         self._cases: dict[str, Case] = {}
         """The last spoken of is last."""
         self._answered: dict[Submission, Known] = {}
         """Rows that are not written yet: many rows at once take a third of the time."""
         self._opened: list[sqlite3.Connection | FileIO] = []
-        weakref.finalize(self, _close, self._opened)
+        weakref.finalize(self, _close, self._opened, self._named)
         self._open(":memory:" if path is None else self._emptied(path))
 
     def _emptied(self, path: Path) -> Path:
         """Close what is open, and make an empty file at *path*, which stays open to be read after it has lost its name."""
-        _close(self._opened)
+        _close(self._opened, self._named)
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.unlink(missing_ok=True)
         self._bytes = os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600), "r+b", 0)
@@ -80,7 +90,7 @@ class Scratch:
             self._file.execute(f"pragma {each}")
         if not saved:
             self._file.executescript(_TABLES)
-        if isinstance(path, Path):
+        if isinstance(path, Path) and self._named is None:
             path.unlink()
         self._file.execute("begin exclusive")
         self._any_aside = saved
@@ -200,14 +210,14 @@ class Scratch:
     def _do(self, query: str, values: Sequence[Any]) -> list[Any]:
         try:
             return self._file.execute(query, values).fetchall()
-        except sqlite3.OperationalError:
-            raise NoRoomError from None
+        except sqlite3.OperationalError as error:
+            raise _told(error) from None
 
     def _do_all(self, query: str, rows: Sequence[Sequence[Any]]) -> None:
         try:
             self._file.executemany(query, rows)
-        except sqlite3.OperationalError:
-            raise NoRoomError from None
+        except sqlite3.OperationalError as error:
+            raise _told(error) from None
 
 
 def _row(submission: Submission, known: Known) -> tuple[bytes, str, bool, bytes, bytes]:
@@ -215,9 +225,20 @@ def _row(submission: Submission, known: Known) -> tuple[bytes, str, bool, bytes,
     return _digest(submission), known.envelope, known.refused, known.registration.signed, known.receipt.signed
 
 
-def _close(opened: list[sqlite3.Connection | FileIO]) -> None:
+def _told(error: sqlite3.OperationalError) -> Exception:
+    """Return what to raise for *error*: only a disk without room asks a person to make room."""
+    return NoRoomError() if getattr(error, "sqlite_errorcode", None) in _NO_ROOM else error
+
+
+def _close(opened: list[sqlite3.Connection | FileIO], named: Path | None) -> None:
+    """Close SQLite's connection, then the file, and remove the file's name *named* unless a later file has it."""
     while opened:
-        opened.pop().close()
+        each = opened.pop()
+        if named is not None and isinstance(each, FileIO):
+            with suppress(OSError):  # the name is gone, or a person removed the folder
+                if os.path.samestat(os.fstat(each.fileno()), named.stat()):
+                    named.unlink()
+        each.close()
 
 
 def _copied(source: BinaryIO, target: BinaryIO) -> str:
