@@ -16,6 +16,12 @@ _LONG_AGO = (1980, 1, 1, 0, 0, 0)
 """The time of every file in the archive; ZIP knows no earlier one."""
 
 
+def _is_left_out(path: Path) -> bool:
+    """Return whether *path* is a page for readers of the tree, or was left by Finder, an editor or a translator's program."""
+    hidden = any(part.startswith(".") for part in path.parts)
+    return hidden or path.name == "README.md" or path.name.endswith((".mo", "~"))
+
+
 class Pack(BuildHookInterface[Any]):
     """Makes ``nrmbus/data.zip.xz`` of the folders and files in ``files``, which are patterns of paths below ``services/nrmbus``."""
 
@@ -33,7 +39,7 @@ class Pack(BuildHookInterface[Any]):
         with ZipFile(whole, "w") as packed:
             # By kind and name, so that the same page's words in three languages stand side by side.
             for path in sorted(found, key=lambda each: (each.suffix, each.name, each)):
-                if path.is_file() and path.name != "README.md":
+                if path.is_file() and not _is_left_out(path.relative_to(package)):
                     entry = ZipInfo(path.relative_to(package).as_posix(), _LONG_AGO)
                     entry.external_attr = 0o644 << 16
                     packed.writestr(entry, path.read_bytes())

@@ -2,6 +2,7 @@
 
 import lzma
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import pytest
 
 import extras
 from contract.test_readme import Terminal, walk
-from contract.tree import ROOT, files
+from contract.tree import ROOT, files, lay
 from nrmbus.bus.folder import cache_home
 
 FOR_A_CLONE: Final = re.compile(
@@ -77,6 +78,23 @@ def carried(wheel: Path) -> tuple[AbstractSet[str], AbstractSet[str]]:
     with zipfile.ZipFile(wheel) as archive, zipfile.ZipFile(BytesIO(lzma.decompress(archive.read(PACKED)))) as packed:
         own = {name for name in archive.namelist() if ".dist-info/" not in name} - {PACKED}
         return own, {f"nrmbus/{name}" for name in packed.namelist()}
+
+
+def test_the_wheel_carries_nothing_that_finder_or_an_editor_left(tmp_path: Path) -> None:
+    """Given a clone on which a translator worked, then the archive has the catalogue alone."""
+    lay(tmp_path / "services" / "nrmbus" / "web" / "locale", dict.fromkeys(
+        ["README.md", "en/codes.po", "en/codes.mo", "en/codes.po~", "en/._codes.po", ".DS_Store", ".idea/codes.po"], ""
+    ))  # fmt: skip
+    hook = runpy.run_path(str(ROOT / ".ci" / "pack.py"))["Pack"]
+    given: dict[str, dict[str, str]] = {"force_include": {}}
+    pack = hook(str(tmp_path), {"files": ["web/locale"]}, None, None, str(tmp_path), "wheel")
+    pack.initialize("standard", given)
+    (archive,) = given["force_include"]
+    with zipfile.ZipFile(BytesIO(lzma.decompress(Path(archive).read_bytes()))) as packed:
+        names = packed.namelist()
+    pack.finalize("standard", given, "")
+
+    assert names == ["web/locale/en/codes.po"]
 
 
 @pytest.mark.thorough

@@ -1,6 +1,7 @@
 """The profile: dated values as data, read strictly, named by a digest that is pinned here."""
 
 from datetime import UTC, date, datetime
+from pathlib import Path
 
 import pytest
 import yaml
@@ -12,6 +13,7 @@ from nrmbus.rules import (
     ProfileError,
     Rules,
     UnknownProfileError,
+    calendar,
     load_profile,
     profile_names,
     profile_text,
@@ -168,6 +170,15 @@ def test_the_holidays_have_the_day_in_lieu_too_and_the_profile_does_not_need_it(
     bare = read_profile(TEXT.replace("country: AZ", "country: MD"))
     assert date(2026, 3, 9) not in Calendar.of(bare).public
     assert not Calendar.of(bare).is_worked(date(2026, 3, 9))
+
+
+def test_what_lies_beside_the_holidays_is_no_country(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given files that Finder or an editor left in the folder, then the release has the same countries."""
+    for name in ("AZ.txt", ".DS_Store", "._AZ.txt", "AZ.txt~"):
+        (tmp_path / name).touch()
+    monkeypatch.setattr(calendar, "_TABLES", tmp_path)
+
+    assert countries.__wrapped__() == {"AZ"}
 
 
 @pytest.mark.parametrize("country", sorted(countries()))

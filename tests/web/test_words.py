@@ -1,6 +1,7 @@
 """Words of the pages: every message has its translation, with the same values, and a missing one is found."""
 
 import re
+import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
@@ -17,6 +18,7 @@ from nrmbus.rules.handbook.citations import citations
 from nrmbus.rules.handbook.default import PROFILE
 from nrmbus.rules.handbook.lookup import PHRASES
 from nrmbus.rules.handbook.soundness import cited_values
+from nrmbus.web import words
 from nrmbus.web.languages import LANGUAGES, Language
 from nrmbus.web.words import Words, catalogues, language_of
 
@@ -85,6 +87,16 @@ def untranslated(wanted: set[Message], language: Language) -> list[str]:
         elif any(not set(_VALUE.findall(text)) <= set(_VALUE.findall(key)) | {"n", "decider"} for text in texts):
             wrong.append(f"{key!r} is translated with another value")
     return wrong
+
+
+@pytest.mark.parametrize("name", [".DS_Store", "._codes.po", "codes.mo", "codes.po~"])
+def test_what_lies_beside_a_catalogue_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Given a file that Finder, an editor or a translator's program left there, then the pages have their words as before."""
+    before = [each.domain for each in catalogues("en")]
+    monkeypatch.setattr(words, "LOCALE", shutil.copytree(Path(str(words.LOCALE)), tmp_path / "locale"))
+    (tmp_path / "locale" / "en" / name).write_bytes(bytes.fromhex("de120495c999"))
+
+    assert [each.domain for each in catalogues("en")] == before
 
 
 @pytest.mark.thorough

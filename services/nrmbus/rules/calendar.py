@@ -43,7 +43,8 @@ def lasting(*, hours: int = 0, minutes: int = 0) -> timedelta:
 @cache
 def countries() -> frozenset[str]:
     """Return the countries whose public holidays this release has, by the two letters of ISO 3166."""
-    return frozenset(each.name.removesuffix(".txt") for each in _TABLES.iterdir())
+    names = (each.name for each in _TABLES.iterdir())  # Finder may have left a file of its own
+    return frozenset(name.removesuffix(".txt") for name in names if name.endswith(".txt") and name[0] != ".")
 
 
 @cache

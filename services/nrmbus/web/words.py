@@ -39,9 +39,10 @@ _UNITS: Final = {"duration-day": 86_400, "duration-hour": 3_600, "duration-minut
 
 
 def catalogues(language: Language) -> list[Catalog]:
-    """Return the catalogues of *language*, in the order of their names."""
+    """Return the catalogues of *language*, in the order of their names. Other files beside them are an editor's or Finder's."""
     found = []
-    for path in sorted((LOCALE / language).iterdir(), key=lambda each: each.name):
+    beside = (each for each in (LOCALE / language).iterdir() if each.name.endswith(".po") and each.name[0] != ".")
+    for path in sorted(beside, key=lambda each: each.name):
         with path.open("rb") as file:
             found.append(pofile.read_po(file, locale=language, domain=path.name.removesuffix(".po")))
     return found
