@@ -19,6 +19,7 @@ from starlette.types import ASGIApp
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from nrmbus import telemetry
+from nrmbus.bus.embedded.ports import who_listens
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.http_server import Listening, Server
@@ -104,7 +105,7 @@ def main(folder: BusFolder, agency: str, notify: Callable[[str], None] = lambda 
     try:
         if settings.port and listening.moved:
             raise BusError(
-                f"The public page was not started: another program has port {settings.port} (ss -tlnp shows it). End that "
+                f"The public page was not started: another program has port {settings.port} ({who_listens()} shows it). End that "
                 f"program, or change `port` of `public` in {own.agency_json}."
             )
         url = beyond.url if beyond else f"http://127.0.0.1:{listening.port}"

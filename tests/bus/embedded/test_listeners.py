@@ -2,6 +2,7 @@
 
 import socket
 import ssl
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -97,12 +98,18 @@ class TestWhatAnOperatorMayName:
         with pytest.raises(NoBus, match="three in a row"):
             listeners.listening(["127.0.0.1:9200", "localhost:9202"], brokers=3)
 
-    def test_a_port_that_another_program_has_is_named(self) -> None:
-        """Given a port in use, when the broker's settings are made, then the message names it and what to do."""
+    @pytest.mark.parametrize(
+        ("platform", "command"), [("linux", "ss -tlnp"), ("darwin", "lsof -nP -iTCP -sTCP:LISTEN")]
+    )
+    def test_a_port_that_another_program_has_is_named(
+        self, monkeypatch: pytest.MonkeyPatch, platform: str, command: str
+    ) -> None:
+        """Given a port in use, when the broker's settings are made, then the message names it and a command that the system has."""
+        monkeypatch.setattr(sys, "platform", platform)
         with socket.create_server(("127.0.0.1", 0)) as other:
             port = other.getsockname()[1]
             with pytest.raises(
-                KafkaFailed, match=rf"Another program listens on 127\.0\.0\.1:{port}: ss -tlnp shows it"
+                KafkaFailed, match=rf"Another program listens on 127\.0\.0\.1:{port}: {command} shows it"
             ):
                 listeners.settings(Listening((f"127.0.0.1:{port}",)), "SSL")
 

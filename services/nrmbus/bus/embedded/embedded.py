@@ -159,7 +159,7 @@ class EmbeddedKafka:
                 if self._wait():
                     return self.bootstrap
                 self._end_all()
-            raise KafkaFailed(f"Kafka found no free port on {ports.HOST}: see what listens with ss -tlnp")
+            raise KafkaFailed(f"Kafka found no free port on {ports.HOST}: see what listens with {ports.who_listens()}")
         except BaseException:
             self.stop()
             raise
@@ -185,7 +185,7 @@ class EmbeddedKafka:
         node.end(self._grace)
         if not node.has_its_ports:
             raise KafkaFailed(
-                f"Another program took a port of {node.name} ({', '.join(map(str, node.ports))}; ss -tlnp shows it). "
+                f"Another program took a port of {node.name} ({', '.join(map(str, node.ports))}; {ports.who_listens()} shows it). "
                 "End that program, or start nrmbus up again, which takes other ports."
             )
         self._equip()

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from ipaddress import ip_address
 from typing import Final
 
+from nrmbus.bus.embedded.ports import who_listens
 from nrmbus.bus.errors import KafkaFailed, NoBus
 from nrmbus.bus.folder import Listening
 from nrmbus.bus.reach import is_address, parts
@@ -140,7 +141,7 @@ def _see_that_it_is_free(place: str, port: int) -> None:
             raise KafkaFailed(f"This account may not listen on port {port}: give --listen a port above 1023.") from None
         except OSError:
             raise KafkaFailed(
-                f"Another program listens on {place}:{port}: ss -tlnp shows it. End it, or give --listen another port "
+                f"Another program listens on {place}:{port}: {who_listens()} shows it. End it, or give --listen another port "
                 "and the agencies a new invitation."
             ) from None
 

@@ -2,6 +2,7 @@
 
 import random
 import socket
+import sys
 from collections.abc import Iterable
 from itertools import islice
 from typing import Final
@@ -23,6 +24,11 @@ def is_free(port: int) -> bool:
         except OSError:
             return False
     return True
+
+
+def who_listens() -> str:
+    """Return the command by which a person sees which programs listen on which ports of this machine."""
+    return "lsof -nP -iTCP -sTCP:LISTEN" if sys.platform == "darwin" else "ss -tlnp"
 
 
 def free_ports(count: int, *, avoid: Iterable[int] = ()) -> list[int]:
