@@ -6,6 +6,7 @@ own, so that its memory is its own. Beside it, the same facts are read and folde
 
 import multiprocessing
 import resource
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -104,4 +105,5 @@ def _folded(rules: Rules, cases: Sequence[Case]) -> float:
 
 
 def _memory() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return most / 1024 if sys.platform == "darwin" else most  # there it is in bytes, elsewhere in KiB

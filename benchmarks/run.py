@@ -101,10 +101,12 @@ _announced: Final[list[tuple[str, float]]] = []
 
 def machine() -> str:
     """Return the description of the machine, with its load."""
-    model = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    told = Path("/proc/cpuinfo")  # Linux alone has it, and an affinity of processes
+    model = re.search(r"^model name\s*: (.*)$", told.read_text() if told.exists() else "", re.MULTILINE)
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return (
-        f"{model[1] if model else platform.machine()}, {len(os.sched_getaffinity(0))} cores, {memory:.0f} GiB; "
+        f"{model[1] if model else platform.machine()}, {cores} cores, {memory:.0f} GiB; "
         f"{platform.system()} {platform.release()}, Python {platform.python_version()}, aiokafka {version('aiokafka')}, "
         f"cryptography {version('cryptography')}; load before the run {os.getloadavg()[0]:.1f}"
     )
