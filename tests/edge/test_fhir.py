@@ -2,13 +2,14 @@
 
 import asyncio
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from starlette.requests import Request
 
-from agencies import CASE, SIGNAL
+from agencies import CASE, NOW, SIGNAL
 from desk.given import CANARY, REF, Given
 from edge.fhir_judge import judged
 from edge.given import edge_of, own_and_received
@@ -299,6 +300,22 @@ async def test_tasks_are_found_by_the_parameters_of_the_guide(
 
         assert len(found.get("entry", ())) == count
         assert found["link"][0]["relation"] == "self"
+
+
+async def test_client_that_polls_finds_a_referral_that_came_late(tmp_path: Path) -> None:
+    """A referral that the desk receives late is new to a client that asks since its last request.
+
+    Given: a line to Kafka that was cut, and a referral registered at 05:00.
+    When: the desk receives the referral at 05:11.
+    Then: a search since 05:10 finds Task and ServiceRequest, and one since 05:12 finds neither.
+    """
+    async with edge_of("vac", tmp_path, "fhir") as (here, fhir):
+        here.clock.time = NOW + timedelta(minutes=11)
+        await hear_referral(here)
+        for since, count in (("05:10", 1), ("05:12", 0)):
+            for path in ("/Task", "/ServiceRequest"):
+                found = (await fhir.get(path, params={"_lastUpdated": f"ge2026-03-02T{since}:00Z"})).json()
+                assert len(found.get("entry", ())) == count
 
 
 async def test_the_address_of_an_entry_leads_to_its_resource(tmp_path: Path) -> None:

@@ -28,7 +28,8 @@ SUBMITTED = {name: each for name, each in examples().items() if name.startswith(
 def said(kind: str, source: str, data: Mapping[str, Any], minute: int = 0) -> dict[str, Any]:
     """Return an event of the referral, registered so many minutes after it was submitted."""
     at = f"2026-03-02T05:{minute:02}:00Z"
-    return {"type": kind, "source": source, "case": CASE, "ref": REF, "time": at, "registered": at, "data": data}
+    told = {"type": kind, "source": source, "case": CASE, "ref": REF, "data": data}
+    return told | dict.fromkeys(("time", "registered", "received"), at)
 
 
 def newest(data: Mapping[str, Any], version: int) -> dict[str, Any]:
@@ -251,6 +252,23 @@ def test_a_deciding_body_that_asks_after_the_time_of_the_others_has_no_task_once
     task = judged(mapping.task(after, "vac"))
     assert (task["status"], task["statusReason"]["text"]) == ("cancelled", "case withdrawn")
     assert judged(mapping.service_request(after))["status"] == "revoked"
+
+
+def test_resources_are_updated_when_their_newest_event_is_received() -> None:
+    """A client that asks for what is new since its last request misses no event, whatever the order of arrival.
+
+    Given: a referral of 05:00 that the desk receives at 05:11, and an acceptance of 05:01 that it received before.
+    When: the resources are made.
+    Then: Task and ServiceRequest were updated at 05:11, and the Task's own last change is the acceptance.
+    """
+    referral = REFERRAL | {"received": "2026-03-02T05:11:00Z"}
+    (found,) = mapping.referrals(
+        [referral, said("referral.accepted", "vac", {"next_step": "plan"}, 1)], "ngo-a"
+    ).values()
+    task, request = judged(mapping.task(found, "vac")), judged(mapping.service_request(found))
+
+    assert task["meta"]["lastUpdated"] == request["meta"]["lastUpdated"] == "2026-03-02T05:11:00Z"
+    assert task["lastModified"] == "2026-03-02T05:01:00Z"
 
 
 def test_a_receiver_sees_its_own_task_alone() -> None:

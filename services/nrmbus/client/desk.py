@@ -441,7 +441,10 @@ class AsyncDesk:
         return await self.door.case(ref)
 
     async def timeline(self, ref: str, **within: Unpack[Within]) -> list[Json]:
-        """Return the events of a case that this agency sent or received, in order; *within* is the time of registration."""
+        """Return the events of a case that this agency sent or received, in order; *within* is the time of registration.
+
+        ``received`` of an event is when this desk received it, or let it through if it was parked.
+        """
         return await self._all(f"/v1/cases/{ref}/timeline", **within)
 
     async def cases(self, **within: Unpack[Within]) -> list[Json]:

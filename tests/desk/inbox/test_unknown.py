@@ -1,8 +1,9 @@
 """An unknown type is no error: the record waits with its case, in order, and is shown as unknown."""
 
+from datetime import timedelta
 from pathlib import Path
 
-from agencies import CASE
+from agencies import CASE, NOW
 from desk.earlier_release import DECIDED, SHARING, by_itself, consented, decided, outcome, parked
 from desk.given import CANARY, desk_of
 from generations import before_type, before_version
@@ -79,6 +80,26 @@ class TestADeskOfAnEarlierRelease:
             "since": "2026-03-02T05:00:00Z", "waiting": 2,
         }  # fmt: skip
         assert (task["kind"], task["case"], task["sentence"]) == ("parked", CASE, sentence)
+
+    async def test_has_received_it_when_the_new_release_lets_it_through(self, tmp_path: Path) -> None:
+        """A program that asks by time for what is new does not miss an event that nobody could read when it came.
+
+        Given: a record of an unknown version that came at 05:00, and an upgrade two hours later.
+        When: the case is let through.
+        Then: the timeline has 05:00 as the time of receipt before, and 07:00 after.
+        """
+        async with desk_of("fund", tmp_path) as given:
+            decision = decided(given.registrar)
+            with before_version(2):
+                await given.hear(decision)
+                (before,) = (await given.door.get(f"/v1/cases/{CASE}/timeline")).json()["events"]
+            given.clock.time = NOW + timedelta(hours=2)
+            await by_itself(given)
+            after = (await given.door.get(f"/v1/cases/{CASE}/timeline")).json()["events"]
+
+        assert (before["unknown"], before["received"]) == (True, "2026-03-02T05:00:00Z")
+        assert after[0]["received"] == "2026-03-02T07:00:00Z"
+        assert after[0]["registered"] == before["registered"]
 
     async def test_lets_nothing_through_at_a_start_or_by_a_person(self, tmp_path: Path) -> None:
         """Without an upgrade the case stays parked, after every start and every release by hand."""

@@ -14,6 +14,9 @@ Ref = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
 Time = Annotated[str, Field(json_schema_extra={"format": "date-time"}, description="UTC, to the second.")]
 Happened = Annotated[Time, Field(description="When it happened, as its agency says: UTC, to the second.")]
 Registered = Annotated[Time, Field(description="When the registrar registered it: UTC, to the second.")]
+Received = Annotated[
+    Time, Field(description="When this desk received it, or let it through if it was parked: UTC, to the second.")
+]
 Verdict = Literal["pending", "registered", "refused", "failed"]
 
 CASE: Final = "5f0c2a7be3d94e1f8a6b7c8d9e0f1a2b"

@@ -19,7 +19,7 @@ from nrmbus.wire import times
 
 _EVENTS, _INBOX, _PARKED = tables.events.c, tables.inbox.c, tables.parked.c
 _ROWS: Final[Select[Any]] = (
-    select(*views.without_letter(), _INBOX.registration, _PARKED.error)
+    select(*views.without_letter(), _INBOX.registration, _INBOX.received, _PARKED.error)
     .select_from(tables.events)
     .join(tables.inbox, (_INBOX.partition == _EVENTS.partition) & (_INBOX.inbox_number == _EVENTS.inbox_number))
     .outerjoin(tables.parked, _PARKED.position == _EVENTS.position)
@@ -62,8 +62,11 @@ def course(
         rows = rows.where(_EVENTS.type.in_(types))
     read = tx.execute(rows.limit(limit)).all()
     came = documents.came(tx, desk, read)
-    found = [views.heard(row, speaks, came=came.get(row.position)) for row in read]
-    return [{name: value for name, value in each.items() if name not in _OF_INBOX} for each in found]
+    found = [(views.heard(row, speaks, came=came.get(row.position)), row.received) for row in read]
+    return [
+        {name: value for name, value in each.items() if name not in _OF_INBOX} | {"received": received}
+        for each, received in found
+    ]
 
 
 def referrals(

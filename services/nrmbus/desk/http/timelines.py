@@ -10,7 +10,18 @@ from pydantic import BaseModel, Field
 from nrmbus.desk import versions
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.http import courses, views
-from nrmbus.desk.http.answers import AT, CASE, EVENT, DocumentState, Happened, LostField, Ref, Registered, Time
+from nrmbus.desk.http.answers import (
+    AT,
+    CASE,
+    EVENT,
+    DocumentState,
+    Happened,
+    LostField,
+    Received,
+    Ref,
+    Registered,
+    Time,
+)
 from nrmbus.desk.http.documented import Answer, answers, subject
 from nrmbus.desk.http.forms import Direction
 from nrmbus.desk.http.parameters import (
@@ -70,6 +81,7 @@ class TimelineEvent(Answer):
     source: str = Field(description="Agency that published it; this agency's own events are here too.")
     time: Happened
     registered: Registered
+    received: Received | None = None
     ref: str | None = Field(None, description="Reference of the referral.")
     parts: list[str] = Field(description="Parts of the letter that this agency may open.")
     shut: str | None = Field(None, description="Why the letter stays closed.")
@@ -130,7 +142,7 @@ class ReferralList(Answer):
 
 _EVENT: Final = {
     "number": 31, "id": EVENT, "type": "referral.acknowledged", "published": 1, "version": 1, "case": CASE,
-    "source": "special-unit", "time": AT, "registered": AT, "ref": CASE, "parts": [], "technical": False,
+    "source": "special-unit", "time": AT, "registered": AT, "received": AT, "ref": CASE, "parts": [], "technical": False,
     "data": {"receipt_no": "SU-1", "duty_role": "duty_officer"},
 }  # fmt: skip
 _REFERRAL: Final = {

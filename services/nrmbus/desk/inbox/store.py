@@ -40,6 +40,11 @@ _WAITING: Final = select(tables.events.c.recipients, tables.events.c.letter.is_(
 )
 _READ_LATER: Final = update(tables.events).where(tables.events.c.position == bindparam("at_position"))
 """Change of the given columns of the event that the parameter ``at_position`` names."""
+_RECEIVED_LATER: Final = (
+    update(tables.inbox)
+    .where(tables.inbox.c.partition == bindparam("at_partition"), tables.inbox.c.inbox_number == bindparam("at_number"))
+    .values(received=bindparam("at"))
+)
 _PUT_EVENT: Final = upsert(tables.events).on_conflict_do_nothing().returning(tables.events.c.position)
 
 
@@ -175,6 +180,10 @@ def _released(desk: Desk, tx: Connection, record: Verified, arrived: Delivered, 
     if row.has_no_letter:  # erased while the record waited or its letter opened: the row says so already
         del values["shut"], values["parts"]
     tx.execute(_READ_LATER, {"at_position": position, **values})
+    # A program that asks by time for what is new may not have been able to read the event before.
+    delivery = arrived.delivery
+    at = {"at_partition": delivery.partition, "at_number": delivery.inbox_number, "at": desk.seat.stamp()}
+    tx.execute(_RECEIVED_LATER, at)
     if arrived.registration.source == desk.seat.me:
         documents.go_on(desk.seat, tx, arrived.event)
     return Stored("handled", position=position)

@@ -153,7 +153,7 @@ inbox: Final = Table(
     Column("digest", TEXT, nullable=False, comment="SHA-256 of the delivery"),
     Column("delivery", LargeBinary, nullable=False, comment="As the registrar signed it"),
     Column("registration", LargeBinary, nullable=False, comment="As the registrar signed it"),
-    Column("received", TEXT, nullable=False),
+    Column("received", TEXT, nullable=False, comment="When it came; of a parked record, when it was released"),
     Index("inbox_by_id", "id"),
     comment="Every delivery, once",
 )

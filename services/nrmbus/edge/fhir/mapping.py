@@ -54,6 +54,9 @@ class Answer:
     alternative: str | None = None
     duty_role: str | None = None
     changed: str = ""
+    """Registration of the newest event."""
+    heard: str = ""
+    """When the desk received the newest event: later than its registration if the line was cut or the record was parked."""
     before_question: str = "requested"
 
     @property
@@ -65,6 +68,10 @@ class Answer:
     def asks(self) -> bool:
         """Return whether the receiver's question waits for an answer, also since it has accepted."""
         return self.reason is not None and self.reason[0] == _QUESTION
+
+    def mark(self, event: Mapping[str, Any]) -> None:
+        """Note the times of *event*, which changes this answer."""
+        self.changed, self.heard = event["registered"], max(self.heard, event["received"])
 
 
 @dataclass
@@ -81,9 +88,9 @@ class Referral:
     answers: dict[str, Answer] = field(default_factory=dict)
 
     @property
-    def changed(self) -> str:
-        """Return the time of the newest change."""
-        return max(answer.changed for answer in self.answers.values())
+    def heard(self) -> str:
+        """Return when the desk received the newest change."""
+        return max(answer.heard for answer in self.answers.values())
 
 
 def referrals(
@@ -101,7 +108,7 @@ def referrals(
         if event["type"] == "referral.submitted":
             data, ref = event["data"], event["ref"]
             asked = data["to"] if event["source"] == me else [each for each in data["to"] if each == me]
-            answers = {each: Answer(changed=event["registered"]) for each in asked}
+            answers = {each: Answer(changed=event["registered"], heard=event["received"]) for each in asked}
             found[ref] = Referral(ref, event["case"], event["source"], data, event["time"], answers=answers)
         elif event["type"] == "case.withdrawn":
             for each in found.values():
@@ -126,13 +133,10 @@ def _end(referral: Referral, event: Mapping[str, Any], reason: str, receivers: C
     """
     for owner, answer in referral.answers.items():
         if answer.is_open and (receivers is None or owner in receivers):
-            answer.status, answer.reason, answer.changed = (
-                "cancelled",
-                ("revocation-reason", reason),
-                event["registered"],
-            )
+            answer.status, answer.reason = "cancelled", ("revocation-reason", reason)
+            answer.mark(event)
         elif answer.reason == _EXPIRED:
-            answer.changed = event["registered"]
+            answer.mark(event)
 
 
 def _answered(referral: Referral, event: Mapping[str, Any]) -> None:
@@ -140,12 +144,13 @@ def _answered(referral: Referral, event: Mapping[str, Any]) -> None:
     for answer in referral.answers.values():
         if answer.asks:
             answer.status = answer.before_question if answer.status == "on-hold" else answer.status
-            answer.reason, answer.changed = None, event["registered"]
+            answer.reason = None
+            answer.mark(event)
 
 
 def _take(answer: Answer, kind: str, event: Mapping[str, Any]) -> None:
     data = event["data"]
-    answer.changed = event["registered"]
+    answer.mark(event)
     if answer.reason == _EXPIRED:  # whoever acts had not expired by then: a later event ends this part
         answer.status, answer.reason = "requested", None
     match kind:
@@ -187,7 +192,7 @@ def task(referral: Referral, owner: str) -> Json:
     return {
         "resourceType": "Task",
         "id": f"{referral.ref}.{owner}",
-        "meta": _meta(TASK_PROFILE, referral.version, answer.changed),
+        "meta": _meta(TASK_PROFILE, referral.version, answer.heard),
         **({"extension": extensions} if extensions else {}),
         "identifier": identifiers,
         "status": answer.status,
@@ -223,7 +228,7 @@ def service_request(referral: Referral) -> Json:
     return {
         "resourceType": "ServiceRequest",
         "id": referral.ref,
-        "meta": _meta(REQUEST_PROFILE, referral.version, referral.changed),
+        "meta": _meta(REQUEST_PROFILE, referral.version, referral.heard),
         "extension": extensions,
         "identifier": [{"system": REFERRAL, "value": referral.ref}],
         "status": status,
@@ -275,9 +280,9 @@ def organization(agency: str) -> Json:
     return {"type": "Organization", "identifier": {"system": AGENCY, "value": agency}}
 
 
-def _meta(profile: str, version: int | None, changed: str) -> Json:
+def _meta(profile: str, version: int | None, heard: str) -> Json:
     known = {} if version is None else {"versionId": str(version)}
-    return {**known, "lastUpdated": changed, "profile": [profile]}
+    return {**known, "lastUpdated": heard, "profile": [profile]}
 
 
 def _concept(listed: str, code: str) -> Json:

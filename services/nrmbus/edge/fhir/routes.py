@@ -293,7 +293,7 @@ class _Search(NamedTuple):
     values: dict[str, list[str]]
     """Values of each parameter, one of which a resource must have."""
     changed: list[Callable[[datetime], bool]]
-    """Conditions on the time of the newest change, all of which must hold."""
+    """Conditions on the time at which the desk received the newest change, all of which must hold."""
 
 
 def _wanted(request: Request, known: Mapping[str, str], systems: Mapping[str, str]) -> _Search:
