@@ -57,7 +57,7 @@ def _task(task: Mapping[str, Any]) -> None:
     assert task["focus"]["reference"].startswith("ServiceRequest/")
     assert task["for"]["type"] == "Patient"
     assert task["requester"]["type"] == task["owner"]["type"] == "Organization"
-    assert task["authoredOn"]
+    assert task["authoredOn"] <= task["lastModified"], "inv-1 of R4; both are UTC to the second"
     for each in task.get("output", ()):
         assert each["type"]["coding"][0]["code"] == "resulting-activity"
 

@@ -271,6 +271,15 @@ def test_resources_are_updated_when_their_newest_event_is_received() -> None:
     assert task["lastModified"] == "2026-03-02T05:01:00Z"
 
 
+def test_task_is_never_modified_before_it_was_authored() -> None:
+    """Given a sender whose clock is two seconds ahead of the registrar's, then the Task is valid by R4 before and after an answer."""
+    ahead = REFERRAL | {"time": "2026-03-02T05:00:02Z"}
+    accepted = said("referral.accepted", "vac", {"next_step": "plan"}, 1)
+
+    assert judged(_task([ahead]))["lastModified"] == "2026-03-02T05:00:02Z"
+    assert judged(_task([ahead, accepted]))["lastModified"] == "2026-03-02T05:01:00Z"
+
+
 def test_a_receiver_sees_its_own_task_alone() -> None:
     """No receiver learns from a Task how another one answered."""
     (referral,) = mapping.referrals([REFERRAL], "vac").values()

@@ -204,7 +204,7 @@ def task(referral: Referral, owner: str) -> Json:
         "focus": {"reference": f"ServiceRequest/{referral.ref}", "type": "ServiceRequest"},
         "for": person(referral.case),
         "authoredOn": referral.time,
-        "lastModified": answer.changed,
+        "lastModified": max(referral.time, answer.changed),  # R4, inv-1: a sender's clock may be ahead
         "requester": organization(referral.source),
         "owner": organization(owner),
         **({"output": [_output(answer.outcome)]} if answer.outcome else {}),
