@@ -316,6 +316,47 @@ def test_a_change_without_an_event_is_refused_by_its_place(change: Any, pointer:
     assert "CANARY" not in repr(caught.value.problems)
 
 
+WORDS = "CANARY: do not send her here"
+LISTED = "urn:nrmbus:code:"
+REASON = {"coding": [{"system": f"{LISTED}decline-reason", "code": "no_capacity", "display": "We are full"}]}
+STEP = {"coding": [{"system": f"{LISTED}next-step", "code": "plan"}]}
+DONE = {"coding": [{"system": f"{LISTED}service-outcome", "code": "provided_by_own_agency"}]}
+
+
+@pytest.mark.parametrize(
+    ("change", "pointer", "kind"),
+    [
+        ({"priority": "stat"}, "/priority", "literal_error"),
+        ({"status": "accepted", "businessStatus": STEP, "priority": "stat"}, "/priority", "literal_error"),
+        ({"description": WORDS}, "/description", "no_letter"),
+        ({"status": "accepted", "businessStatus": STEP, "description": WORDS}, "/description", "no_letter"),
+        ({"status": "rejected", "statusReason": {**REASON, "text": WORDS}}, "/statusReason/text", "no_letter"),
+        ({"status": "accepted", "businessStatus": {**STEP, "text": WORDS}}, "/businessStatus/text", "no_letter"),
+        ({"businessStatus": {"text": WORDS}}, "/businessStatus/text", "no_letter"),
+        ({"status": "completed", "output": [{"valueCodeableConcept": {**DONE, "text": WORDS}}]}, "/output/0/valueCodeableConcept/text", "no_letter"),
+        ({"status": "completed", "output": [{"valueCodeableConcept": DONE}, {"valueString": WORDS}]}, "/output/1/valueString", "no_letter"),
+    ],
+)  # fmt: skip
+def test_words_that_no_event_carries_are_refused_by_their_place(change: Any, pointer: str, kind: str) -> None:
+    """Given words or a priority beside a code or alone, then the change is refused and its sender is not told that it was done."""
+    before = _task([REFERRAL])
+    with pytest.raises(Misfit) as caught:
+        mapping.change(before, {**before, **change})
+
+    assert [tuple(each) for each in caught.value.problems] == [(pointer, kind)]
+    assert "CANARY" not in repr(caught.value.problems)
+
+
+@pytest.mark.parametrize("text", ["no capacity", "No capacity", "no_capacity", "We are full", "language", ""])
+def test_a_text_that_says_what_its_code_says_is_no_new_word(text: str) -> None:
+    """Given a client that writes the code's words, its display or the server's text of before, then its answer is published."""
+    before = _task([REFERRAL, said("referral.info_requested", "vac", {"question": "language"}, 1)])
+    found = mapping.change(before, {**before, "status": "rejected", "statusReason": {**REASON, "text": text}})
+
+    assert found is not None
+    assert found["data"] == {"reason": "no_capacity", "declined_by": "provider"}
+
+
 def test_an_open_question_is_answered_with_words() -> None:
     """A note without text is no answer."""
     held = _task([REFERRAL, said("referral.info_requested", "vac", {"question": "language"}, 1)])

@@ -4,7 +4,7 @@ The profiles are SDOHCC ServiceRequest and SDOHCC Task For Referral Management o
 `README.md` has the tables, and what does not fit.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final, get_args
@@ -322,11 +322,11 @@ def change(before: Mapping[str, Any], after: Mapping[str, Any], *, is_alone: boo
 
     Raises:
         Misfit: the bus has no event for the change, or the event would change other Tasks too; or a code that the event
-            needs is missing; or a note stands beside another change, or where no question is open, and no event would
-            carry its words.
+            needs is missing; or a note stands beside another change, or where no question is open, or a description or
+            text is new, and no event would carry its words.
     """
-    if fixed := [name for name in _FIXED if after.get(name) != before.get(name)]:
-        raise Misfit(*(Problem(f"/{name}", "literal_error") for name in fixed))
+    if unsaid := list(_without_event(before, after)):
+        raise Misfit(*unsaid)
     old, new = before["status"], after.get("status")
     if after.get("note"):
         question = _code(before.get("statusReason"), _QUESTION)
@@ -359,6 +359,45 @@ def change(before: Mapping[str, Any], after: Mapping[str, Any], *, is_alone: boo
 def _differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     """Return the members of *after* that say something else than *before* in the bus's own codes; a missing one says nothing."""
     return [name for name, own in _SAYING.items() if name in after and own(after) != own(before)]
+
+
+def _without_event(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yield a problem for each difference that no event can say, whatever the status is."""
+    yield from (Problem(f"/{name}", "literal_error") for name in _FIXED if after.get(name) != before.get(name))
+    if after.get("priority", before["priority"]) != before["priority"]:
+        yield Problem("/priority", "literal_error", (before["priority"],))
+    yield from (Problem(pointer, "no_letter") for pointer in _new_words(before, after))
+
+
+def _new_words(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the places of words in *after* that no event carries.
+
+    The text of a concept may be what this server wrote, or repeat a code or display of the concept.
+    """
+    if after.get("description"):
+        yield "/description"
+    for member in ("statusReason", "businessStatus"):
+        if _is_new(before.get(member), after.get(member)):
+            yield f"/{member}/text"
+    known = _output_of(before)
+    for place, each in enumerate(_listed(after.get("output"))):
+        if _is_new(known, each.get("valueCodeableConcept")):
+            yield f"/output/{place}/valueCodeableConcept/text"
+        yield from (f"/output/{place}/{name}" for name in ("valueString", "valueMarkdown") if name in each)
+
+
+def _is_new(before: Any, after: Any) -> bool:
+    if not isinstance(after, Mapping) or not after.get("text"):
+        return False
+    codings = _listed(after.get("coding"))
+    known = [each.get(name) for each in codings for name in ("code", "display")]
+    if isinstance(before, Mapping):
+        known.append(before["text"])
+    return _plain(after["text"]) not in map(_plain, known)
+
+
+def _plain(words: Any) -> str:
+    return str(words).replace("_", " ").casefold()
 
 
 def _acknowledged(after: Mapping[str, Any]) -> Json:
