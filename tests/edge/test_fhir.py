@@ -288,10 +288,21 @@ async def test_a_verdict_that_does_not_come_is_no_success(tmp_path: Path) -> Non
         ({"_lastUpdated": "lt2026-03-02"}, 0),
         ({"_lastUpdated": "gt2026-03-01"}, 1),
         ({"_lastUpdated": "le2026-03-01"}, 0),
+        ({"_lastUpdated": "2026-03-02"}, 1),
+        ({"_lastUpdated": "eq2026-03-01"}, 0),
+        ({"_lastUpdated": "2026-03-02T05:00:00Z"}, 1),
+        ({"_lastUpdated": "eq2026-03-02T05:00:01Z"}, 0),
+        ({"_lastUpdated": "eq2026-03-02T05:00"}, 1),
+        ({"_lastUpdated": "2026-03-02T04:59Z"}, 0),
+        ({"status": ["requested", "completed"]}, 0),
+        ({"status": ["requested", "requested,completed"]}, 1),
+        ({"owner": ["Organization/vac", "Organization/ngo-a"]}, 0),
+        ({"patient": [CASE, "0" * 32]}, 0),
+        ({"_id": f"{REF}.vac", "focus": "0" * 32}, 0),
     ],
 )
 async def test_tasks_are_found_by_the_parameters_of_the_guide(
-    query: dict[str, str], count: int, tmp_path: Path
+    query: dict[str, str | list[str]], count: int, tmp_path: Path
 ) -> None:
     """Each parameter that a referral target must have filters the Tasks."""
     async with edge_of("vac", tmp_path, "fhir") as (here, fhir):
@@ -300,6 +311,46 @@ async def test_tasks_are_found_by_the_parameters_of_the_guide(
 
         assert len(found.get("entry", ())) == count
         assert found["link"][0]["relation"] == "self"
+
+
+async def test_search_that_is_posted_finds_what_a_get_finds(tmp_path: Path) -> None:
+    """A client that keeps references out of addresses searches by a form, and follows the links of the answer by GET.
+
+    Given: the parameters of a search in a form, and one in the address.
+    When: the form is posted.
+    Then: the answer is that of the GET with all of them; a body of another type is refused.
+    """
+    async with edge_of("vac", tmp_path, "fhir") as (here, fhir):
+        await hear_referral(here)
+        for path in ("/Task", "/ServiceRequest"):
+            form = {"patient:identifier": f"urn:nrmbus:case|{CASE}", "_count": "1"}
+            posted = await fhir.post(f"{path}/_search", data=form, params={"_lastUpdated": "ge2026-03-02"})
+            got = await fhir.get(path, params={"_lastUpdated": "ge2026-03-02", **form})
+
+            assert judged(posted.json())["entry"] == got.json()["entry"]
+            assert (await fhir.get(posted.json()["link"][0]["url"])).json() == got.json()
+        refused = await fhir.post("/Task/_search", json={"status": CANARY})
+        assert (refused.status_code, judged(refused.json())["issue"][0]["code"]) == (422, "value")
+        assert "CANARY" not in refused.text
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("POST", "/Task", {"GET", "HEAD"}),
+        ("DELETE", TASK, {"GET", "HEAD", "PATCH", "PUT"}),
+        ("PUT", f"/ServiceRequest/{REF}", {"GET", "HEAD"}),
+    ],
+)
+async def test_refused_method_is_answered_with_those_of_the_address(
+    method: str, path: str, allowed: set[str], tmp_path: Path
+) -> None:
+    """Given an address that does not take a method, then the answer names each method that the address takes (RFC 9110, 15.5.6)."""
+    async with edge_of("vac", tmp_path, "fhir") as (_, fhir):
+        answer = await fhir.request(method, path)
+
+        assert (answer.status_code, judged(answer.json())["issue"][0]["code"]) == (405, "not-supported")
+        assert set(answer.headers["allow"].split(", ")) == allowed
 
 
 async def test_client_that_polls_finds_a_referral_that_came_late(tmp_path: Path) -> None:
@@ -361,7 +412,7 @@ async def test_a_service_request_is_found_by_the_system_of_its_status(tmp_path: 
 
 
 @pytest.mark.parametrize(
-    "value", ["ge", "2026-03-02", "eq2026-03-02", "geCANARY", "le2026-02-30", "ge2026-03-02,le2026-03-04"]
+    "value", ["ge", "2026-03", "ne2026-03-02", "geCANARY", "le2026-02-30", "ge2026-03-02,le2026-03-04"]
 )
 async def test_a_search_by_a_malformed_time_is_refused_even_if_there_is_nothing_to_find(
     value: str, tmp_path: Path

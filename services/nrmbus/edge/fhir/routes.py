@@ -5,10 +5,11 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, date, datetime
 from importlib import metadata
-from operator import ge, gt, le, lt
+from operator import eq, ge, gt, le, lt
 from typing import Any, Final, NamedTuple
 
 from starlette.applications import Starlette
+from starlette.datastructures import QueryParams
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -28,6 +29,7 @@ Json = dict[str, Any]
 
 FHIR_JSON: Final = "application/fhir+json"
 PATCH_JSON: Final = "application/json-patch+json"
+FORM: Final = "application/x-www-form-urlencoded"
 MOST: Final = 200
 """Most referrals of a page."""
 _TASK: Final = re.compile(r"([0-9a-f]{32})\.([a-z][a-z0-9-]{1,30})")
@@ -38,7 +40,9 @@ _NO_VERSION: Final = (
     "The ledger of this desk was lost and with it the version of this case: send the change without If-Match."
 )
 _DAY: Final = len("2026-03-02")
-_COMPARED: Final = {"ge": ge, "gt": gt, "le": le, "lt": lt}
+_MINUTE: Final = len("2026-03-02T05:00")
+_SEARCH: Final = "/_search"
+_COMPARED: Final = {"eq": eq, "ge": ge, "gt": gt, "le": le, "lt": lt}
 _SYSTEMS: Final[Mapping[str, str]] = {"owner": AGENCY, "requester": AGENCY, "patient": CASE}
 """Systems of the identifiers by which a reference is searched for."""
 
@@ -55,9 +59,10 @@ class Fhir:
         routes = [
             Route("/metadata", self.capability),
             Route("/Task", self.tasks),
-            Route("/Task/{id}", self.task),
-            Route("/Task/{id}", self.change, methods=["PUT", "PATCH"]),
+            Route(f"/Task{_SEARCH}", self.tasks, methods=["POST"]),
+            Route("/Task/{id}", self.task, methods=["GET", "PUT", "PATCH"]),
             Route("/ServiceRequest", self.requests),
+            Route(f"/ServiceRequest{_SEARCH}", self.requests, methods=["POST"]),
             Route("/ServiceRequest/{id}", self.request),
             Route("/ServiceRequest/{id}/$letter", self.letter),
         ]
@@ -70,7 +75,9 @@ class Fhir:
         return _resource(rest.capability(_base(request), today, metadata.version("nrmbus")))
 
     async def task(self, request: Request) -> Response:
-        """Return a Task."""
+        """Return a Task, changed before if it is put or patched. One route, so that a 405 names each method of the address."""
+        if request.method in {"PUT", "PATCH"}:
+            return await self._change(request)
         ref, owner = _named(request)
         return _resource(_task_of(await self._referral(request, ref), owner))
 
@@ -80,20 +87,22 @@ class Fhir:
 
     async def tasks(self, request: Request) -> Response:
         """Return the Tasks of a page of referrals, with their ServiceRequests if ``_include=Task:focus`` asks for them."""
-        wanted = _wanted(request, rest.TASK_PARAMETERS, rest.TASK_CODES)
+        params = await _parameters(request)
+        wanted = _wanted(params, rest.TASK_PARAMETERS, rest.TASK_CODES)
         found, requests = [], []
-        referrals, links = await self._page(request, wanted)
+        referrals, links = await self._page(request, params, wanted)
         for each in referrals:
             tasks = [each_task for owner in each.answers if _fits(each_task := mapping.task(each, owner), wanted)]
             found += tasks
-            if tasks and "Task:focus" in request.query_params.getlist("_include"):
+            if tasks and "Task:focus" in params.getlist("_include"):
                 requests.append(mapping.service_request(each))
         return _resource(rest.bundle(_base(request), found, requests, links))
 
     async def requests(self, request: Request) -> Response:
         """Return the ServiceRequests of a page of referrals."""
-        wanted = _wanted(request, rest.REQUEST_PARAMETERS, rest.REQUEST_CODES)
-        referrals, links = await self._page(request, wanted)
+        params = await _parameters(request)
+        wanted = _wanted(params, rest.REQUEST_PARAMETERS, rest.REQUEST_CODES)
+        referrals, links = await self._page(request, params, wanted)
         found = [each for each in map(mapping.service_request, referrals) if _fits(each, wanted)]
         return _resource(rest.bundle(_base(request), found, (), links))
 
@@ -114,7 +123,7 @@ class Fhir:
             raise NotThere
         return _resource(rest.letter(found["letter"], found["version"]))
 
-    async def change(self, request: Request) -> Response:
+    async def _change(self, request: Request) -> Response:
         """Publish the event that leads to the Task in the body; the answer is the Task after it.
 
         Headers: ``If-Match`` with the version of the Task that the program has seen. Parameters: ``actor``, ``approver``,
@@ -176,17 +185,18 @@ class Fhir:
             after = page["next"]
         return found
 
-    async def _page(self, request: Request, wanted: "_Search") -> tuple[list[Referral], dict[str, str]]:
+    async def _page(
+        self, request: Request, params: QueryParams, wanted: "_Search"
+    ) -> tuple[list[Referral], dict[str, str]]:
         """Return the referrals of a page, and the links of its Bundle."""
-        params: list[tuple[str, str]] = [
-            ("after", request.query_params.get("after", "0")),
-            ("limit", str(_count(request))),
-        ]
-        params += [("case", wanted.values["patient"][0])] if len(wanted.values.get("patient", ())) == 1 else []
-        refs = {each.partition(".")[0] for name in ("_id", "focus") for each in wanted.values.get(name, ())}
-        if len(refs) == 1:
-            params += [("ref", ref) for ref in refs if _REF.fullmatch(ref)]
-        page = (await self._door.ask(request, "GET", "/v1/referrals", params=params)).body
+        asked = {"after": params.get("after", "0"), "limit": str(_count(params))}
+        single = {name: values[0] for name, values in wanted.values if len(values) == 1}
+        if "patient" in single:
+            asked["case"] = single["patient"]
+        ref = single.get("focus", single.get("_id", "")).partition(".")[0]
+        if _REF.fullmatch(ref):
+            asked["ref"] = ref
+        page = (await self._door.ask(request, "GET", "/v1/referrals", params=asked)).body
         cases: dict[str, dict[str, Referral]] = {}
         found = []
         for each in page["referrals"]:
@@ -194,9 +204,11 @@ class Fhir:
                 cases[each["case"]] = await self._of_case(request, each["case"])
             if (known := cases[each["case"]].get(each["ref"])) is not None:
                 found.append(known)
-        links = {"self": str(request.url)}
+        # Links are followed by GET, also those of a search that was posted.
+        url = request.url.replace(path=request.url.path.removesuffix(_SEARCH), query=str(params))
+        links = {"self": str(url)}
         if page["next"] is not None:
-            links["next"] = str(request.url.include_query_params(after=page["next"]))
+            links["next"] = str(url.include_query_params(after=page["next"]))
         return found, links
 
 
@@ -215,7 +227,9 @@ async def _refused(_request: Request, error: Exception) -> Response:
     if isinstance(error, HTTPException):
         code = "method_not_allowed" if error.status_code == 405 else "not_found"
         sentence = "This server has nothing at this address, or not by this method: read its CapabilityStatement at /fhir/metadata."
-        return _resource(rest.outcome(error.status_code, {"code": code, "sentence": sentence}), error.status_code)
+        response = _resource(rest.outcome(error.status_code, {"code": code, "sentence": sentence}), error.status_code)
+        response.headers.update(error.headers or {})
+        return response
     answer = answer_of(error, _place)
     response = _resource(rest.outcome(answer.status, answer.body), answer.status)
     response.headers.update(answer.headers)
@@ -261,7 +275,7 @@ async def _after(request: Request, before: Json) -> Json:
     raw = await body_of(request)
     if request.method == "PUT":
         return json.loads(raw, limit=len(raw))
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != PATCH_JSON:
+    if _media_type(request) != PATCH_JSON:
         raise Misfit(Problem("", "literal_error", (PATCH_JSON,)))
     whole = json.loads(b'{"operations":%s}' % raw, limit=len(raw) + 15)
     return rest.patched(before, whole["operations"] if len(whole) == 1 else None)
@@ -280,8 +294,22 @@ def _seen(request: Request, referral: Referral) -> Json:
     return {"expected_version": int(found[1])}
 
 
-def _count(request: Request) -> int:
-    given = request.query_params.get("_count", "50")
+async def _parameters(request: Request) -> QueryParams:
+    """Return the parameters of a search: those of the address, and of the form if it is posted."""
+    raw = await body_of(request) if request.method == "POST" else b""
+    if not raw:
+        return request.query_params
+    if _media_type(request) != FORM:
+        raise Misfit(Problem("", "literal_error", (FORM,)))
+    return QueryParams([*request.query_params.multi_items(), *QueryParams(raw).multi_items()])
+
+
+def _media_type(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def _count(params: QueryParams) -> int:
+    given = params.get("_count", "50")
     if not given.isdecimal() or not 0 < len(given) < 6:
         raise Misfit(Problem("?_count", "int_parsing"))
     return min(max(int(given), 1), MOST)
@@ -290,19 +318,19 @@ def _count(request: Request) -> int:
 class _Search(NamedTuple):
     """Filters of a search."""
 
-    values: dict[str, list[str]]
-    """Values of each parameter, one of which a resource must have."""
+    values: list[tuple[str, list[str]]]
+    """Each parameter as often as it was given, all of which must hold: a resource must have one of its values."""
     changed: list[Callable[[datetime], bool]]
     """Conditions on the time at which the desk received the newest change, all of which must hold."""
 
 
-def _wanted(request: Request, known: Mapping[str, str], systems: Mapping[str, str]) -> _Search:
+def _wanted(params: QueryParams, known: Mapping[str, str], systems: Mapping[str, str]) -> _Search:
     """Return the filters of a search; one that this server does not know, or cannot read, is refused and not left out.
 
     *systems* has the system of the codes of each parameter that is searched for by one.
     """
-    found = _Search({}, [])
-    for given, value in request.query_params.multi_items():
+    found = _Search([], [])
+    for given, value in params.multi_items():
         name, _, modifier = given.partition(":")
         if name in _BESIDE:
             continue
@@ -315,7 +343,7 @@ def _wanted(request: Request, known: Mapping[str, str], systems: Mapping[str, st
             values = [_code(name, each, systems[name]) for each in value.split(",")]
         else:
             values = [each.rpartition("/")[2].removeprefix(f"{_SYSTEMS.get(name)}|") for each in value.split(",")]
-        found.values.setdefault(name, []).extend(values)
+        found.values.append((name, values))
     return found
 
 
@@ -334,7 +362,7 @@ def _fits(resource: Json, wanted: _Search) -> bool:
         known = times.read(resource["meta"]["lastUpdated"])
         if known is None or not all(holds(known) for holds in wanted.changed):
             return False
-    return all(not set(values).isdisjoint(_values(resource, name)) for name, values in wanted.values.items())
+    return all(not set(values).isdisjoint(_values(resource, name)) for name, values in wanted.values)
 
 
 def _values(resource: Json, name: str) -> set[str]:
@@ -354,8 +382,12 @@ def _values(resource: Json, name: str) -> set[str]:
 
 
 def _in_time(wanted: str) -> Callable[[datetime], bool]:
-    """Return the condition *wanted*: ``ge``, ``gt``, ``le`` or ``lt``, and a time, or a day in UTC, which counts as a whole."""
-    compare, text = _COMPARED.get(wanted[:2]), wanted[2:]
+    """Return the condition *wanted*: ``eq`` (or nothing), ``ge``, ``gt``, ``le`` or ``lt``, and a time.
+
+    A day, in UTC, and a minute count as a whole.
+    """
+    prefix = "eq" if wanted[:1].isdecimal() else wanted[:2]
+    compare, text = _COMPARED.get(prefix), wanted.removeprefix(prefix)
     with suppress(ValueError):  # its text would show what came
         if compare is not None and len(text) == _DAY:
             day = date.fromisoformat(text)
@@ -363,5 +395,7 @@ def _in_time(wanted: str) -> Callable[[datetime], bool]:
         if compare is not None:
             when = datetime.fromisoformat(text)
             moment = when if when.tzinfo else when.replace(tzinfo=UTC)
-            return lambda known: bool(compare(known, moment))
+            if text[_MINUTE : _MINUTE + 1] == ":":
+                return lambda known: bool(compare(known, moment))
+            return lambda known: bool(compare(known.replace(second=0), moment))
     raise Misfit(Problem("?_lastUpdated", "string_pattern_mismatch", sorted(_COMPARED)))
