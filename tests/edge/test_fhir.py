@@ -526,4 +526,46 @@ async def test_the_server_says_what_it_can_do(tmp_path: Path) -> None:
         found = judged((await fhir.get("/metadata")).json())
 
         assert found["fhirVersion"] == "4.0.1"
-        assert [each["type"] for each in found["rest"][0]["resource"]] == ["Task", "ServiceRequest"]
+        task, request = found["rest"][0]["resource"]
+        assert (task["type"], request["type"]) == ("Task", "ServiceRequest")
+        definitions = [
+            next(each["definition"] for each in resource["searchParam"] if each["name"] == "patient")
+            for resource in (task, request)
+        ]
+        assert definitions == [f"http://hl7.org/fhir/SearchParameter/{name}-patient" for name in ("Task", "clinical")]
+
+
+@pytest.mark.parametrize(
+    ("accept", "address", "status"),
+    [
+        ("application/fhir+xml", "/metadata", 406),
+        ("text/turtle, application/xml;q=0.5", "/metadata", 406),
+        ("application/fhir+xml, application/fhir+json;q=0.9", "/metadata", 200),
+        ("application/fhir+json; fhirVersion=4.0", "/metadata", 200),
+        ("text/html,*/*;q=0.8", "/metadata", 200),
+        ("", "/metadata", 200),
+        ("*/*", "/metadata?_format=xml", 406),
+        ("application/fhir+xml", "/metadata?_format=application/fhir+json", 200),
+        ("application/fhir+xml", TASK, 406),
+    ],
+)
+async def test_client_that_takes_no_json_is_told_so(accept: str, address: str, status: int, tmp_path: Path) -> None:
+    """Given a client that asks for another format, by header or address, then it gets 406 and no JSON that it cannot read."""
+    async with edge_of("vac", tmp_path, "fhir") as (_, fhir):
+        answer = await fhir.get(address, headers={"accept": accept})
+
+        assert answer.status_code == status
+        if status == 406:
+            assert judged(answer.json())["issue"][0]["details"]["text"].startswith("This server answers in JSON alone")
+
+
+async def test_change_by_a_client_that_takes_no_json_is_not_published(tmp_path: Path) -> None:
+    """Given a client that takes XML alone, when it accepts a referral or posts a search, then the answer is 406 and nothing is published."""
+    async with edge_of("vac", tmp_path, "fhir") as (here, fhir):
+        await hear_referral(here)
+        before = len(await here.rows("outbox"))
+        changed = await fhir.patch(TASK, content=ACCEPT, headers=PATCH | {"accept": "application/xml"})
+        searched = await fhir.post("/Task/_search", data={"_format": "xml"})
+
+        assert (changed.status_code, searched.status_code) == (406, 406)
+        assert len(await here.rows("outbox")) == before

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from edge.fhir_judge import judged
 from edge.given import examples
-from nrmbus.edge.fhir import mapping
+from nrmbus.edge.fhir import mapping, rest
 from nrmbus.edge.misfit import Misfit
 from nrmbus.events.body import Body
 from nrmbus.events.codes import (
@@ -395,6 +395,51 @@ def test_the_answer_may_name_the_status_that_the_task_goes_on_with(status: str) 
     found = mapping.change(held, {**after, "status": status, "note": [{"text": "Example: Russian."}]})
     assert found is not None
     assert found["type"] == "referral.info_supplied"
+
+
+@pytest.mark.parametrize(
+    ("operation", "pointer", "kind"),
+    [
+        ({"op": "remove", "path": "/note"}, "/1/path", "missing"),
+        ({"op": "replace", "path": "/note", "value": []}, "/1/path", "missing"),
+        ({"op": "test", "path": "/note"}, "/1/path", "missing"),
+        ({"op": "test", "path": "/note", "value": None}, "/1/path", "missing"),
+        ({"op": "test", "path": "/status"}, "/1/value", "missing"),
+        ({"op": "add", "path": "/note"}, "/1/value", "missing"),
+    ],
+)
+def test_json_patch_needs_its_member_and_its_value(operation: Any, pointer: str, kind: str) -> None:
+    """Given an operation on a member that is not there, or without a value, then the patch is refused as by RFC 6902, section 4."""
+    before = _task([REFERRAL])
+    with pytest.raises(Misfit) as caught:
+        rest.patched(before, [{"op": "test", "path": "/status", "value": "requested"}, operation])
+
+    assert [tuple(each) for each in caught.value.problems] == [(pointer, kind)]
+
+
+def test_json_patch_removes_and_replaces_what_is_there() -> None:
+    """Given a Task, then its members are removed, replaced and added in order, and the Task of before stays."""
+    before = _task([REFERRAL])
+    after = rest.patched(
+        before,
+        [
+            {"op": "remove", "path": "/priority"},
+            {"op": "add", "path": "/note", "value": []},
+            {"op": "replace", "path": "/note", "value": ["x"]},
+        ],
+    )
+
+    assert after == {name: each for name, each in before.items() if name != "priority"} | {"note": ["x"]}
+    assert before == _task([REFERRAL])
+
+
+def test_place_in_a_json_patch_is_no_place_in_a_task() -> None:
+    """Given a fault of a patch and one of a Task, then only the second has a FHIRPath; the words of the first name its place."""
+    problems = [{"pointer": pointer, "kind": "missing"} for pointer in ("/0/path", "/note/0/text")]
+    issues = judged(rest.outcome(422, {"code": "unknown_field", "problems": problems}))["issue"]
+
+    assert [each.get("expression") for each in issues] == [None, ["Task.note[0].text"]]
+    assert [each["diagnostics"] for each in issues] == ["0/path: missing", "missing"]
 
 
 def _task(events: list[dict[str, Any]], owner: str = "vac") -> dict[str, Any]:

@@ -43,6 +43,8 @@ _ISSUES: Final[Mapping[str, str]] = {
 }
 """Issue type of FHIR for the codes of the door; any other is ``business-rule`` below 500 and ``transient`` above."""
 _DOCUMENTED: Final = "http://hl7.org/fhir/SearchParameter"
+_SHARED: Final[Mapping[tuple[str, str], str]] = {("ServiceRequest", "patient"): "clinical-patient"}
+"""Search parameters that R4 defines for several resources at once."""
 
 
 def outcome(status: int, body: Mapping[str, Any], severity: str = "error") -> Json:
@@ -61,14 +63,19 @@ def outcome(status: int, body: Mapping[str, Any], severity: str = "error") -> Js
 
 
 def _words(problem: Mapping[str, Any]) -> str:
-    place = f"{problem['pointer'][1:]}: " if problem["pointer"].startswith("?") else ""
+    place = "" if _is_of_task(problem["pointer"]) else f"{problem['pointer'][1:]}: "
     allowed = ", ".join(problem.get("allowed", ()))
     return f"{place}{problem['kind']}: {allowed}" if allowed else f"{place}{problem['kind']}"
 
 
+def _is_of_task(pointer: str) -> bool:
+    """Return whether *pointer* leads into a Task, and not to a parameter of the address or into a JSON Patch, which is a list."""
+    return not pointer.startswith("?") and not pointer[1:2].isdigit()
+
+
 def _path(pointer: str) -> Json:
-    """Return the JSON *pointer* into a Task as an ``expression`` of FHIRPath; nothing for a parameter of the address."""
-    if pointer.startswith("?"):
+    """Return the JSON *pointer* into a Task as an ``expression`` of FHIRPath; nothing for any other place."""
+    if not _is_of_task(pointer):
         return {}
     steps = [f"[{step}]" if step.isdigit() else f".{step}" for step in pointer.split("/")[1:]]
     return {"expression": ["Task" + "".join(steps)]}
@@ -116,7 +123,7 @@ def patched(resource: Mapping[str, Any], operations: Any) -> Json:
     """Return *resource* after a JSON Patch (RFC 6902) of whole members: ``add``, ``replace``, ``remove`` and ``test``.
 
     Raises:
-        Misfit: another operation, or a place below a member.
+        Misfit: another operation, a place below a member, a member that is not there and would have to be, or no value.
     """
     changed = copy.deepcopy(dict(resource))
     if not isinstance(operations, list):
@@ -128,11 +135,15 @@ def patched(resource: Mapping[str, Any], operations: Any) -> Json:
             raise Misfit(Problem(f"/{place}/op", "literal_error", _OPERATIONS))
         if not name.isalpha():
             raise Misfit(Problem(f"/{place}/path", "string_pattern_mismatch"))
+        if operation["op"] != "add" and name not in changed:
+            raise Misfit(Problem(f"/{place}/path", "missing"))
+        if operation["op"] != "remove" and "value" not in operation:
+            raise Misfit(Problem(f"/{place}/value", "missing"))
         if operation["op"] == "remove":
-            changed.pop(name, None)
+            del changed[name]
         elif operation["op"] != "test":
-            changed[name] = operation.get("value")
-        elif changed.get(name) != operation.get("value"):
+            changed[name] = operation["value"]
+        elif changed[name] != operation["value"]:
             raise Misfit(Problem(f"/{place}/value", "literal_error"))
     return changed
 
@@ -178,10 +189,11 @@ def capability(base: str, date: str, release: str) -> Json:
 
 def _parameters(resource: str, names: Mapping[str, str]) -> list[Json]:
     return [
-        {
-            "name": name,
-            "definition": f"{_DOCUMENTED}/{'Resource' if name.startswith('_') else resource}-{name.lstrip('_')}",
-            "type": kind,
-        }
+        {"name": name, "definition": f"{_DOCUMENTED}/{_defined(resource, name)}", "type": kind}
         for name, kind in names.items()
     ]
+
+
+def _defined(resource: str, name: str) -> str:
+    own = f"{'Resource' if name.startswith('_') else resource}-{name.lstrip('_')}"
+    return _SHARED.get((resource, name), own)

@@ -1,7 +1,7 @@
 """Routes of a FHIR R4 server for referrals, above the door's routes for cases, the inbox and events."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, date, datetime
 from importlib import metadata
@@ -26,8 +26,10 @@ from nrmbus.wire import json, times
 from nrmbus.wire.errors import WireError
 
 Json = dict[str, Any]
+_Handler = Callable[[Request], Awaitable[Response]]
 
 FHIR_JSON: Final = "application/fhir+json"
+_JSON: Final = frozenset({FHIR_JSON, "application/json", "json", "application/*", "*/*"})
 PATCH_JSON: Final = "application/json-patch+json"
 FORM: Final = "application/x-www-form-urlencoded"
 MOST: Final = 200
@@ -39,6 +41,14 @@ _BESIDE: Final = frozenset({"_count", "_include", "_format", "after"})
 _NO_VERSION: Final = (
     "The ledger of this desk was lost and with it the version of this case: send the change without If-Match."
 )
+_NOTHING: Final = (
+    "This server has nothing at this address, or not by this method: read its CapabilityStatement at /fhir/metadata."
+)
+_HTTP: Final[Mapping[int, tuple[str, str]]] = {
+    405: ("method_not_allowed", _NOTHING),
+    406: ("unknown_field", f"This server answers in JSON alone: ask for {FHIR_JSON}."),
+}
+"""Codes and sentences of errors of HTTP; any other is ``not_found``."""
 _DAY: Final = len("2026-03-02")
 _MINUTE: Final = len("2026-03-02T05:00")
 _SEARCH: Final = "/_search"
@@ -57,14 +67,17 @@ class Fhir:
     def application(self) -> Starlette:
         """Return the routes of this adapter."""
         routes = [
-            Route("/metadata", self.capability),
-            Route("/Task", self.tasks),
-            Route(f"/Task{_SEARCH}", self.tasks, methods=["POST"]),
-            Route("/Task/{id}", self.task, methods=["GET", "PUT", "PATCH"]),
-            Route("/ServiceRequest", self.requests),
-            Route(f"/ServiceRequest{_SEARCH}", self.requests, methods=["POST"]),
-            Route("/ServiceRequest/{id}", self.request),
-            Route("/ServiceRequest/{id}/$letter", self.letter),
+            Route(path, _in_json(handler), methods=methods)
+            for path, handler, methods in (
+                ("/metadata", self.capability, ["GET"]),
+                ("/Task", self.tasks, ["GET"]),
+                (f"/Task{_SEARCH}", self.tasks, ["POST"]),
+                ("/Task/{id}", self.task, ["GET", "PUT", "PATCH"]),
+                ("/ServiceRequest", self.requests, ["GET"]),
+                (f"/ServiceRequest{_SEARCH}", self.requests, ["POST"]),
+                ("/ServiceRequest/{id}", self.request, ["GET"]),
+                ("/ServiceRequest/{id}/$letter", self.letter, ["GET"]),
+            )
         ]
         found = (DoorProblem, Misfit, NotThere, WireError, HTTPException)
         return Starlette(routes=routes, exception_handlers=dict.fromkeys(found, _refused))
@@ -223,10 +236,27 @@ def _resource(body: Json, status: int = 200) -> Response:
     return JSONResponse(body, status, {"etag": f'W/"{version}"'} if version else None, media_type=FHIR_JSON)
 
 
+def _in_json(handler: _Handler) -> _Handler:
+    """Return *handler* for requests that take its answer, which is JSON; any other is 406, before anything is done."""
+
+    async def answered(request: Request) -> Response:
+        _take_json(request, request.query_params)
+        return await handler(request)
+
+    return answered
+
+
+def _take_json(request: Request, params: QueryParams) -> None:
+    """Raise HTTPException 406 if the request wants another format; ``_format`` goes before the header Accept."""
+    formats = [params["_format"]] if params.get("_format") else (request.headers.get("accept") or "*/*").split(",")
+    # A plus that was not encoded in an address arrives as a space.
+    if _JSON.isdisjoint(each.partition(";")[0].strip().lower().replace(" ", "+") for each in formats):
+        raise HTTPException(406)
+
+
 async def _refused(_request: Request, error: Exception) -> Response:
     if isinstance(error, HTTPException):
-        code = "method_not_allowed" if error.status_code == 405 else "not_found"
-        sentence = "This server has nothing at this address, or not by this method: read its CapabilityStatement at /fhir/metadata."
+        code, sentence = _HTTP.get(error.status_code, ("not_found", _NOTHING))
         response = _resource(rest.outcome(error.status_code, {"code": code, "sentence": sentence}), error.status_code)
         response.headers.update(error.headers or {})
         return response
@@ -301,7 +331,9 @@ async def _parameters(request: Request) -> QueryParams:
         return request.query_params
     if _media_type(request) != FORM:
         raise Misfit(Problem("", "literal_error", (FORM,)))
-    return QueryParams([*request.query_params.multi_items(), *QueryParams(raw).multi_items()])
+    params = QueryParams([*request.query_params.multi_items(), *QueryParams(raw).multi_items()])
+    _take_json(request, params)
+    return params
 
 
 def _media_type(request: Request) -> str:
