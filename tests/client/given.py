@@ -17,6 +17,7 @@ from nrmbus.client.received import BEGINNING
 from nrmbus.client.testing import FakeDesk
 from nrmbus.events.case import SignalRecorded, SignalRecordedLetter
 from nrmbus.events.referral import ReferralAccepted, ReferralSubmitted
+from nrmbus.wire.record import Record
 from patience import LONGEST_WAIT
 
 CANARY = "Leyla Example"
@@ -60,6 +61,10 @@ class InProcess:
         record = self._given.registrar.event(
             "ngo-a", SIGNAL.type, SIGNAL.to_mapping(), case=case, parts=letter, opens=["special-unit"]
         )
+        await self.hear(record)
+
+    async def hear(self, record: Record) -> None:
+        """Register the *record* of another agency, and deliver it."""
         async with self._in_order:
             await self._given.hear(self._given.registrar.register(record, to="special-unit"))
 

@@ -6,9 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from client.given import SIGNAL, InMemory, Place, in_process
-from nrmbus.client import AsyncDesk, Document, Registered, RequestRefused, new_event_id, new_ref
+from client.given import SIGNAL, InMemory, Kept, Place, in_process
+from desk.documents.test_reading import CHUNKS, announced, chunk
+from desk.documents.test_sharing import PDF
+from nrmbus.client import AsyncDesk, Document, Received, Registered, RequestRefused, Unavailable, new_event_id, new_ref
 from nrmbus.client.testing import FakeDesk, Reading
+from nrmbus.events.document import DocumentShared
+from nrmbus.events.model import Data
 from patience import LONGEST_WAIT, PATIENCE, eventually
 
 SCAN = b"%PDF-1.7\n" + bytes(range(256)) * 900
@@ -37,7 +41,7 @@ async def test_a_document_is_shared_and_read(place: Place) -> None:
         found: list[Document] = []
 
         async def came() -> bool:
-            with suppress(RequestRefused):  # not complete yet: chunks follow the announcement
+            with suppress(Unavailable):  # not complete yet: chunks follow the announcement
                 found.append(await desk.document(shared.id, actor="S-7"))
             return bool(found)
 
@@ -141,6 +145,55 @@ async def test_a_test_lets_a_document_come() -> None:
     assert fake.readings == [Reading(actor="S-7", event=id, parts=("story",))]
     with pytest.raises(ValueError, match="PDF"):
         fake.receive_document(b"MZ\x90\x00", "court_order")
+
+
+async def test_a_handler_reads_a_document_whose_chunks_come_after_its_announcement(tmp_path: Path) -> None:
+    """Given an announcement before its content, as it always comes, then the handler is called again and reads the document."""
+    read, progress = list[Document](), list[int]()
+    async with in_process(tmp_path) as place, place.desk() as desk:
+        registrar = place._given.registrar
+        await place.hear(announcement := announced(registrar, "special-unit"))
+
+        @desk.on(DocumentShared)
+        async def keep(event: Received[DocumentShared]) -> None:
+            progress.append(event.row["document"]["came"])
+            if len(progress) == 2:
+                for index, content in enumerate(CHUNKS):
+                    await place.hear(chunk(registrar, announcement, index, content, "special-unit"))
+            read.append(await desk.document(event.id, case=event.case, actor="S-7"))
+
+        await desk.run(Kept(), follow=False, pauses=(0.0,))
+
+    assert progress == [0, 0]
+    assert read == [Document("application/pdf", PDF)]
+
+
+async def test_the_fake_announces_a_document_whose_chunks_do_not_come() -> None:
+    """Given the fake and an announcement alone, then each attempt of the handler fails, and the hook gets the document at last."""
+    fake, tried, dead = FakeDesk(), list[dict[str, object]](), list[Exception]()
+    fake.receive(DocumentShared(to=("ngo-a",), document_type="court_order", chunks=3))
+    fake.receive_document(SCAN, "court_order")
+
+    def bury(_: Received[Data | None], error: Exception) -> None:
+        dead.append(error)
+
+    async with fake.desk() as desk:
+
+        @desk.on(DocumentShared)
+        async def keep(event: Received[DocumentShared]) -> None:
+            tried.append(event.row["document"])
+            await desk.document(event.id, actor="S-7")
+
+        await desk.run(Kept(), follow=False, pauses=(0.0,), at_once=1, dead_letter=bury)
+
+    assert sorted(tried, key=str) == [
+        {"chunks": 3, "came": 0, "complete": False},
+        {"chunks": 3, "came": 0, "complete": False},
+        {"chunks": 3, "came": 3, "complete": True},
+    ]
+    (error,) = dead
+    assert isinstance(error, Unavailable)
+    assert error.code == "document_incomplete"
 
 
 async def _shared(desk: AsyncDesk, case: str, content: bytes) -> None:

@@ -275,7 +275,8 @@ class AsyncDesk:
             purpose: what the person reads for, as `nrmbus.events.access.AccessPurpose` has it.
 
         Raises:
-            DoorError: ``document_incomplete`` until the last chunk has come; ``document_shut`` if it may not be opened.
+            DoorError: ``document_incomplete``, which is retryable, until the last chunk has come; ``document_shut`` if it may
+                not be opened.
         """
         return Document(*await self.door.document(event_id, case=case, actor=actor, purpose=purpose))
 

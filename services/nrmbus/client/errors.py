@@ -11,6 +11,8 @@ Read = TypeVar("Read")
 
 LATER: Final = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
 """Refusals of the 400s that end after a while."""
+INCOMPLETE: Final = "document_incomplete"
+"""Code of a 409 that ends after a while: the chunks of a document come after its announcement."""
 LONGEST_RETRY_AFTER: Final = 3600.0
 """Most seconds that a ``Retry-After`` can ask for."""
 NOT_A_DESK: Final = "what answers there is no desk of this bus; start the desk again"
@@ -58,7 +60,7 @@ class Unreachable(DoorError):
 
 
 class Unavailable(DoorError):
-    """The desk cannot do it now, or has had too many requests: wait ``retry_after`` seconds, or a few, and ask again."""
+    """The desk cannot do it now, has had too many requests, or waits for chunks of the document: wait ``retry_after`` seconds, or a few, and ask again."""
 
     retryable = True
 
@@ -87,7 +89,7 @@ def refused(body: Mapping[str, Any], status: int, retry_after: str | None = None
     code, sentence, title, detail = (_text(body.get(name)) for name in ("code", "sentence", "title", "detail"))
     problems, accepts = body.get("problems"), body.get("accepts")
     said = sentence or title or "the desk refused the request"
-    error = _class_of(status)(
+    error = _class_of(status, code)(
         code or "refused",
         said if not detail or said.lower().endswith(detail.lower()) else f"{said} {detail}",
         status,
@@ -108,10 +110,11 @@ def _problem(found: Mapping[str, Any]) -> Problem:
     return Problem(str(found["pointer"]), str(found["kind"]), found.get("allowed", ()), found.get("nearest", ()))
 
 
-def _class_of(status: int) -> type[DoorError]:
+def _class_of(status: int, code: str | None) -> type[DoorError]:
     if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
         return TokenRefused
-    return Unavailable if status in LATER or status >= HTTPStatus.INTERNAL_SERVER_ERROR else RequestRefused
+    is_later = code == INCOMPLETE or status in LATER or status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    return Unavailable if is_later else RequestRefused
 
 
 def _seconds(retry_after: str | None) -> float | None:

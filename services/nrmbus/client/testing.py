@@ -174,7 +174,8 @@ class FakeDesk(httpx.AsyncBaseTransport):
     ) -> str:
         """Have *source* publish *event* for this agency; return the event's id.
 
-        The letter *sealed* is open to this agency in all its parts: the fake knows no Rules.
+        The letter *sealed* is open to this agency in all its parts: the fake knows no Rules. Of a ``document.shared``
+        without its content, no chunk comes (`receive_document`).
         """
         heard = _Heard(
             row=len(self._inbox) + 1, number=next(self._numbers), id=id or new_event_id(), case=case or new_ref(), source=source,
@@ -206,9 +207,12 @@ class FakeDesk(httpx.AsyncBaseTransport):
         said = {"name": name, "media_type": file.media_type, "size": file.size, "sha256": file.sha256}
         letter = DocumentSharedLetter.from_mapping({where: said})
         announced = DocumentShared(to=(self.agency,), document_type=document_type, chunks=file.chunks)
-        id = self.receive(announced, source=source, case=case, sealed=letter)
-        self._shared[id] = document_type, _Uploaded(self._inbox[-1].case, content, file)
-        return id
+        id, case = new_event_id(), case or new_ref()
+        self._shared[id] = (
+            document_type,
+            _Uploaded(case, content, file),
+        )  # before a program in another thread sees the event
+        return self.receive(announced, source=source, case=case, sealed=letter, id=id)
 
     def refuse(
         self, event: type[Data], code: str, sentence: str, *, rule: str | None = None, article: str | None = None
@@ -427,6 +431,10 @@ class FakeDesk(httpx.AsyncBaseTransport):
         if [request.method, *path[:-1]] != ["GET", "v1", "documents"]:
             return None
         shared = self._shared.get(path[-1])
+        if shared is None and any(
+            each.id == path[-1] and isinstance(each.data, DocumentShared) for each in self._inbox
+        ):
+            raise DeskError("document_incomplete")
         if shared is None or request.url.params.get("case", shared[1].case) != shared[1].case:
             raise DeskError("not_found")
         if path[-1] not in {*(each.id for each in self.published), *(each.id for each in self._inbox)}:
@@ -476,6 +484,9 @@ class FakeDesk(httpx.AsyncBaseTransport):
             "source": heard.source, "time": heard.time, "registered": heard.time, "parts": list(parts),
             "technical": model.technical, "data": dict(now.data),
         }  # fmt: skip
+        if isinstance(heard.data, DocumentShared):
+            came = heard.data.chunks if heard.id in self._shared else 0
+            body["document"] = {"chunks": heard.data.chunks, "came": came, "complete": came == heard.data.chunks}
         if reader and parts:
             self._read(reader, heard.id, parts)
             body["letter"] = versions.by_part(model.type, version, now.letter, parts)
