@@ -3,6 +3,8 @@
 import asyncio
 import json
 import logging
+from collections.abc import Callable, Coroutine
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from client.given import CASE
 from nrmbus.client import AsyncDesk
 from nrmbus.client.door import Door
 from nrmbus.client.errors import DoorError, Unreachable
@@ -188,6 +191,100 @@ def test_a_program_that_starts_with_an_unfit_address_learns_what_to_do(content: 
 
     assert CANARY not in str(raised.value)
     assert raised.value.__context__ is None
+
+
+def _moving(door: Door, answer: Callable[[httpx.Request], Coroutine[None, None, httpx.Response]]) -> None:
+    """Have *answer* answer the door, wherever it asks."""
+    door._transport = httpx.MockTransport(answer)
+    door._http = door._connected(door._at)
+
+
+@pytest.mark.parametrize("first", ["http://127.0.0.1:1", "http://127.0.0.1:3"], ids=["moved", "another token"])
+async def test_every_question_finds_a_desk_that_moved_or_got_another_token(first: str, tmp_path: Path) -> None:
+    """Given several questions under way when `door.json` changes, then each of them is answered, at the new address."""
+    (tmp_path / "door.json").write_text(json.dumps({"url": first, "token": "first"}))
+    async with Door.of(tmp_path) as door:
+        questions: dict[str, Callable[[], Coroutine[None, None, object]]] = {
+            "health": door.health,
+            "metrics": door.metrics,
+            "tasks": door.tasks,
+            "inbox": door.inbox,
+            "event": lambda: door.event("x"),
+            "case": lambda: door.case(CASE),
+            "document": lambda: door.document("x"),
+            "check": lambda: door.check([]),
+            "again": lambda: door.again("x"),
+            "reading": lambda: door.read_case(CASE, what="case", actor="S-7", purpose="case_work"),
+        }
+        under_way, answered = asyncio.Barrier(len(questions)), list[str]()
+
+        async def answer(request: httpx.Request) -> httpx.Response:
+            if request.headers["authorization"] != "Bearer second":
+                await under_way.wait()
+                if request.url.port == 1:
+                    raise httpx.ConnectError("nobody is there", request=request)
+                return httpx.Response(401, json={"code": "token_required"})
+            answered.append(f"{request.method} {request.url.path}")
+            return httpx.Response(200, json={})
+
+        _moving(door, answer)
+        (tmp_path / "door.json").write_text('{"url": "http://127.0.0.1:3", "token": "second"}')
+        await asyncio.gather(*(ask() for ask in questions.values()))
+
+    assert len(answered) == len(set(answered)) == len(questions)
+
+
+async def test_a_question_is_asked_again_when_another_program_has_the_port(tmp_path: Path) -> None:
+    """Given a page of another program at the old address, then the desk is found by its `door.json`, and without a new one the page is an error."""
+    (tmp_path / "door.json").write_text('{"url": "http://127.0.0.1:1", "token": "first"}')
+    async with Door.of(tmp_path) as door:
+
+        async def answer(request: httpx.Request) -> httpx.Response:
+            if request.url.port == 1:
+                return httpx.Response(200, text="<html>")
+            return httpx.Response(200, json={"tasks": []})
+
+        _moving(door, answer)
+        with pytest.raises(Unreachable):
+            await door.tasks()
+        (tmp_path / "door.json").write_text('{"url": "http://127.0.0.1:3", "token": "second"}')
+        assert await door.tasks() == {"tasks": []}
+
+
+async def test_a_request_that_may_have_been_done_is_not_sent_again_at_a_new_address(tmp_path: Path) -> None:
+    """Given a POST whose answer is lost, then the program learns it, and the same request goes to no other desk."""
+    (tmp_path / "door.json").write_text('{"url": "http://127.0.0.1:1", "token": "first"}')
+    sent = list[str]()
+
+    async def cut(request: httpx.Request) -> httpx.Response:
+        sent.append(str(request.url))
+        raise httpx.ReadError("the connection was cut", request=request)
+
+    async with Door.of(tmp_path) as door:
+        _moving(door, cut)
+        (tmp_path / "door.json").write_text('{"url": "http://127.0.0.1:3", "token": "second"}')
+        with pytest.raises(Unreachable):
+            await door.again("x")
+
+    assert sent == ["http://127.0.0.1:1/v1/events/x/again?wait=0"]
+
+
+async def test_an_inbox_goes_on_when_another_question_has_found_the_new_token(tmp_path: Path) -> None:
+    """Given a refused stream, and a question that has read the new token in the meantime, then the stream begins with it."""
+    (tmp_path / "door.json").write_text('{"url": "http://127.0.0.1:1", "token": "first"}')
+    async with Door.of(tmp_path) as door:
+
+        async def answer(request: httpx.Request) -> httpx.Response:
+            if request.headers["authorization"] == "Bearer first":
+                assert door.look_again()  # as the other question does
+                return httpx.Response(401, json={"code": "token_required"})
+            said = b'id: 1-a\ndata: {"row": 1}\n\n'
+            return httpx.Response(200, headers={"content-type": "text/event-stream"}, content=said)
+
+        _moving(door, answer)
+        (tmp_path / "door.json").write_text('{"url": "http://127.0.0.1:1", "token": "second"}')
+        async with aclosing(door.pages()) as pages:
+            assert await anext(pages) == [{"row": 1, "ledger": "a"}]
 
 
 JSON = st.recursive(

@@ -17,7 +17,16 @@ from typing import Any, Final, NamedTuple, Self
 import httpx
 
 from nrmbus.client import sse
-from nrmbus.client.errors import NOT_A_DESK, DoorError, RequestRefused, Unreachable, refused, understood
+from nrmbus.client.errors import (
+    NOT_A_DESK,
+    DoorError,
+    Read,
+    RequestRefused,
+    TokenRefused,
+    Unreachable,
+    refused,
+    understood,
+)
 
 _PATIENCE: Final = httpx.Timeout(35.0, connect=10.0)
 _TRUSTS_NOBODY: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -29,6 +38,8 @@ WAIT: Final = 20.0
 """Seconds that the desk may wait for an event before it answers that there is none."""
 _NO_STREAM: Final = frozenset({"not_found", "method_not_allowed", "streams_used_up"})
 """Codes of a desk that has no stream: one of an earlier release, or one with as many as it can carry."""
+_NOT_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout)
+"""Errors of a request that has not left this machine."""
 _SPEAKING: Final = re.compile("/v1/(?:events|batches|checks|inbox(?:/stream)?|cases/[^/]+/timeline)")
 """Paths that take the versions that a program speaks; a desk refuses a parameter that a path does not take."""
 _NOT_TRUSTED: Final = "no authority that is trusted here vouches for the desk's certificate: give `ca`, and the address as in the certificate"
@@ -147,7 +158,8 @@ def _is_here(host: str) -> bool:
 class Door:
     """Door of one desk or service, as JSON. Use as an async context manager.
 
-    Every method raises DoorError: ``unreachable`` when no desk answers, else the desk's own code.
+    Every method raises DoorError: ``unreachable`` when no desk answers, else the desk's own code. A door made by `of` first
+    looks whether ``door.json`` has another address or token.
     """
 
     def __init__(
@@ -245,10 +257,11 @@ class Door:
         """
         until, pause = time.monotonic() + patience, SHORTEST_PAUSE
         while True:
+            at = self._at
             try:
                 return await ask()
             except DoorError as error:
-                moved, pause = self.look_again(), error.retry_after or pause
+                moved, pause = self._has_moved(at), error.retry_after or pause
                 if not (error.retryable or moved) or time.monotonic() + pause > until:
                     raise
             await asyncio.sleep(pause)
@@ -353,8 +366,7 @@ class Door:
                 if streams and error.code in _NO_STREAM:
                     streams = False
                     continue
-                moved = self.look_again()
-                if (self._is_for_good(error) and not moved) or not follow:
+                if self._is_for_good(error) or not follow:
                     raise
                 if not pause:
                     waiting(error)
@@ -384,22 +396,26 @@ class Door:
         del opened, actor  # of letters, which no stream opens
         chosen = {**only, "after": str(after), "ledger": ledger}
         params = self._params("/v1/inbox/stream", {name: each for name, each in chosen.items() if each is not None})
-        begun, failed = False, None
-        try:
-            async with self._http.stream("GET", "/v1/inbox/stream", params=params) as answer:
-                if answer.is_error:
-                    await answer.aread()
-                    raise refused(_read(answer), answer.status_code, answer.headers.get("retry-after"))
-                if not answer.headers.get("content-type", "").startswith(sse.MEDIA_TYPE):
-                    raise Unreachable("not_a_desk", NOT_A_DESK)
-                begun = True
-                async for page in sse.pages(answer.aiter_bytes()):
-                    yield page
-        except httpx.RequestError as error:
-            is_cut = begun and isinstance(error, httpx.TransportError)
-            failed = None if is_cut else _away(error)  # a stream that is cut has ended: the next one goes on
-        if failed is not None:
-            raise failed
+        while True:
+            at, begun, failed = self._at, False, None
+            try:
+                async with self._http.stream("GET", "/v1/inbox/stream", params=params) as answer:
+                    if answer.is_error:
+                        await answer.aread()
+                        failed = refused(_read(answer), answer.status_code, answer.headers.get("retry-after"))
+                    elif not answer.headers.get("content-type", "").startswith(sse.MEDIA_TYPE):
+                        failed = Unreachable("not_a_desk", NOT_A_DESK)
+                    else:
+                        begun = True
+                        async for page in sse.pages(answer.aiter_bytes()):
+                            yield page
+            except httpx.RequestError as error:
+                is_cut = begun and isinstance(error, httpx.TransportError)
+                failed = None if is_cut else _away(error)  # a stream that is cut has ended: the next one goes on
+            if failed is None:
+                return
+            if begun or not self._has_moved(at):
+                raise failed
 
     def _is_for_good(self, error: DoorError) -> bool:
         """Return whether the desk would refuse the same question again. Another program on its port answers without a desk's code."""
@@ -429,8 +445,12 @@ class Door:
         *case* is needed if an event of another case has the same id.
         """
         params = {"purpose": purpose} | ({"case": case} if case else {}) | ({"actor": actor} if actor else {})
-        answer = await self._answer("GET", f"/v1/documents/{event_id}", params=params)
-        return answer.headers.get("content-type", ""), answer.content
+        return await self._answer(
+            "GET",
+            f"/v1/documents/{event_id}",
+            lambda answer: (answer.headers.get("content-type", ""), answer.content),
+            params=params,
+        )
 
     async def tasks(self) -> Json:
         """Return the tasks that wait for a person at this agency."""
@@ -442,10 +462,8 @@ class Door:
 
     async def metrics(self) -> str:
         """Return the numbers of this desk or service in Prometheus' text format."""
-        with suppress(httpx.RequestError):
-            answer = await self._http.get("/metrics")
-            if answer.is_success:
-                return answer.text
+        with suppress(DoorError):
+            return await self._answer("GET", "/metrics", lambda answer: answer.text)
         raise Unreachable("unreachable", _AWAY)
 
     async def get(self, path: str, **params: str) -> Json:
@@ -473,16 +491,36 @@ class Door:
     async def _ask(
         self, method: str, path: str, *, params: Mapping[str, Any] = MappingProxyType({}), **how: Any
     ) -> Json:
-        return _read(await self._answer(method, path, params=params, **how))
+        return await self._answer(method, path, _read, params=params, **how)
 
-    async def _answer(self, method: str, path: str, *, params: Mapping[str, Any], **how: Any) -> httpx.Response:
-        answer: httpx.Response | DoorError
-        try:
-            answer = await self._http.request(method, path, params=self._params(path, params), **how)
-        except httpx.RequestError as error:
-            answer = _away(error)
-        if isinstance(answer, DoorError):  # outside the block: the error's text would show the address of the request
-            raise answer
-        if answer.is_error:
-            raise refused(_read(answer), answer.status_code, answer.headers.get("retry-after"))
-        return answer
+    async def _answer(
+        self,
+        method: str,
+        path: str,
+        read: Callable[[httpx.Response], Read],
+        *,
+        params: Mapping[str, Any] = MappingProxyType({}),
+        **how: Any,
+    ) -> Read:
+        """Return what *read* makes of the desk's answer; ask once more if ``door.json`` has another address or token than the request had.
+
+        A request that may have been done, a POST whose answer is lost, is not sent again.
+        """
+        while True:
+            at, is_safe = self._at, method == "GET"
+            try:
+                answer = await self._http.request(method, path, params=self._params(path, params), **how)
+                if not answer.is_error:
+                    return read(answer)
+                error = refused(_read(answer), answer.status_code, answer.headers.get("retry-after"))
+            except httpx.RequestError as failed:
+                error, is_safe = _away(failed), is_safe or isinstance(failed, _NOT_SENT)
+            except DoorError as failed:
+                error = failed
+            is_safe = is_safe or isinstance(error, TokenRefused)
+            if not (is_safe and self._has_moved(at)):  # outside the block: the error's text would show the address
+                raise error
+
+    def _has_moved(self, at: Address) -> bool:
+        """Return whether the desk is now asked otherwise than *at*: this question, or another one, has looked again."""
+        return self.look_again() or self._at != at
