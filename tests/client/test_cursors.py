@@ -1,5 +1,6 @@
 """Cursors: finished events are stored durably, and a run outlasts the desk that keeps the cursor."""
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from nrmbus.client.cursors import CursorAtDesk
 from nrmbus.client.received import BEGINNING
 from nrmbus.client.testing import FakeDesk
 from nrmbus.events.case import SignalRecorded
+from patience import eventually
 
 
 @pytest.fixture(name="fake")
@@ -54,6 +56,35 @@ async def test_a_cursor_of_a_ledger_that_was_replaced_is_not_kept(fake: FakeDesk
         fake.lose_ledger()
         await store.store(events[2].cursor)
         assert await store.load() == BEGINNING
+
+
+@pytest.mark.parametrize("is_named", [True, False], ids=["this release", "earlier release"])
+async def test_a_program_without_new_events_hears_that_the_ledger_was_replaced(
+    fake: FakeDesk, monkeypatch: pytest.MonkeyPatch, *, is_named: bool
+) -> None:
+    """Given a cursor at the desk and no event since, when another ledger of the same length comes, then every event comes again."""
+    heard, waited, asked, answer = list[int](), list[str](), list[str](), fake.handle_async_request
+
+    async def noting(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.path)
+        found = await answer(request)
+        if request.url.path == "/v1/cursors/booking" and not is_named:
+            found = httpx.Response(200, json={name: value for name, value in found.json().items() if name != "ledger"})
+        return found
+
+    async with fake.desk() as desk:
+        desk.on(SignalRecorded)(lambda event: heard.append(event.cursor.row))
+        await desk.run("booking", follow=False)
+        heard.clear()
+        monkeypatch.setattr(fake, "handle_async_request", noting)
+        running = asyncio.create_task(desk.run("booking", waiting=lambda error: waited.append(error.code)))
+        await eventually("the program follows", lambda: "/v1/inbox/stream" in asked)
+        fake.lose_ledger()
+        await eventually("every event came again", lambda: len(heard) == 3)
+        desk.stop()
+        await running
+
+    assert (sorted(heard), waited) == ([1, 2, 3], ["inbox_restarted"])
 
 
 async def test_a_desk_of_an_earlier_release_keeps_a_cursor_without_its_ledger(

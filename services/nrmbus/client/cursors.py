@@ -98,7 +98,7 @@ class CursorAtDesk:
             if error.code != "not_found":
                 raise
             return BEGINNING
-        return understood(lambda: Cursor(int(found["after"])))
+        return understood(lambda: Cursor(int(found["after"]), found.get("ledger")))  # an earlier release names none
 
     async def store(self, cursor: Cursor) -> None:
         """Have the desk record the cursor, unless its ledger was replaced meanwhile: every event comes again then."""

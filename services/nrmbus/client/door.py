@@ -337,7 +337,8 @@ class Door:
         row on, at the address and with the token of ``door.json`` (of a door made by `of`). *waiting* is called once each
         time that begins, with the reason. *asked*: as `inbox`.
 
-        Each event has the ``ledger`` that numbers its ``row``: keep both to go on later. If the ledger of the desk was
+        Each event has the ``ledger`` that numbers its ``row``: keep both to go on later. Without *ledger*, a door that goes on
+        behind a row first asks which ledger the desk has. If the ledger of the desk was
         replaced, *waiting* is called with ``inbox_restarted`` and every event comes again from the first row on; an event
         that you have had has the same ``id``.
 
@@ -347,16 +348,20 @@ class Door:
         """
         wanted = follow and not asked.get("opened")  # a stream opens no letters
         pause, streams = 0.0, wanted
+        is_unnumbered = follow and after > 0 and ledger is None
         while True:
             began, there = time.monotonic(), False
             try:
                 async with aclosing(
                     self._streamed(after, ledger, **asked)
-                    if streams
-                    else self._asked(after, ledger, WAIT if follow else 0, **asked)
+                    if streams and not is_unnumbered
+                    else self._asked(after, ledger, WAIT if follow and not is_unnumbered else 0, **asked)
                 ) as pages:
                     async for events, numbered_by in pages:
-                        there, pause, after, ledger = True, 0.0, events[-1]["row"], numbered_by
+                        there, ledger, is_unnumbered = is_unnumbered, numbered_by, False
+                        if not events:  # a stream says nothing of its ledger until an event comes
+                            continue
+                        there, pause, after = True, 0.0, events[-1]["row"]
                         yield [{**event, "ledger": ledger} if ledger else event for event in events]
             except DoorError as error:
                 if error.code == "inbox_restarted" and after:
@@ -382,8 +387,7 @@ class Door:
         self, after: int, ledger: str | None, wait: float, **asked: Any
     ) -> AsyncGenerator[tuple[list[Json], str | None], None]:
         page = await self.inbox(after=after, ledger=ledger, wait=wait, **asked)
-        if events := understood(sse.rows, page.get("events")):
-            yield events, page.get("ledger")
+        yield understood(sse.rows, page.get("events")), page.get("ledger")
 
     async def _streamed(
         self, after: int, ledger: str | None, *, opened: bool = False, actor: str | None = None, **only: str | None

@@ -507,7 +507,9 @@ class FakeDesk(httpx.AsyncBaseTransport):
         if method == "PUT":
             if after > len(self._inbox) or ledger not in (None, self._ledger):
                 raise DeskError("inbox_restarted")
-            self._cursors[name] = {"name": name, "after": after, "moved": times.write(self.now())}
+            self._cursors[name] = {
+                "name": name, "after": after, "ledger": self._ledger, "moved": times.write(self.now())
+            }  # fmt: skip
         if name not in self._cursors:
             raise DeskError("not_found")
         return self._cursors.pop(name) if method == "DELETE" else self._cursors[name]

@@ -1,7 +1,9 @@
 """A program that keeps nothing itself has the desk keep how far it has read."""
 
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 
 from agencies import SIGNAL
@@ -29,7 +31,7 @@ async def test_a_cursor_is_kept_for_its_token_alone(tmp_path: Path) -> None:
 
 
 async def test_a_cursor_of_another_ledger_is_not_kept(tmp_path: Path) -> None:
-    """Given a ledger that was replaced, when a program keeps a row of the former one, it hears so, however long the new one is."""
+    """Given a ledger that was replaced, when a program keeps a row of the former one, it hears so, however long the new one is; a cursor names its ledger."""
     async with desk_of("vac", tmp_path) as here:
         registrar = here.registrar
         await here.hear(registrar.register(registrar.event("ngo-a", "case.signal_recorded", SIGNAL), to="vac"))
@@ -44,7 +46,14 @@ async def test_a_cursor_of_another_ledger_is_not_kept(tmp_path: Path) -> None:
         assert (page.status_code, page.json()["code"]) == (409, "inbox_restarted")
         assert none.status_code == 404
         assert kept.json()["after"] == 1
+        assert {each["ledger"] for each in await _shown(here.door)} == {kept.json()["ledger"]} == {ledger}
         assert (await here.door.get("/v1/inbox", params={"after": 0, "ledger": ledger})).status_code == 200
+
+
+async def _shown(door: httpx.AsyncClient) -> list[dict[str, Any]]:
+    """Return the cursor as each route shows it; the last one removes it."""
+    listed = (await door.get("/v1/cursors")).json()["cursors"]
+    return [*listed, *[(await door.request(each, "/v1/cursors/booking")).json() for each in ("GET", "DELETE")]]
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from nrmbus.desk.http.answers import Time
 from nrmbus.desk.http.documented import Answer, answers, subject
 from nrmbus.desk.http.parameters import LAST_ROW, LedgerId, Limit
 from nrmbus.desk.http.scopes import caller_of
-from nrmbus.desk.http.served import door_of
+from nrmbus.desk.http.served import Door, door_of
 from nrmbus.desk.store import tables
 from nrmbus.events.errors import Problem
 
@@ -38,6 +38,7 @@ class CursorItem(Answer):
 
     name: str
     after: int = Field(description="The row of the inbox that was read last: `after` of the next page.")
+    ledger: str = Field(description="The ledger that numbers this row: `ledger` of the next page.")
     moved: Time
 
 
@@ -48,7 +49,7 @@ class CursorList(Answer):
     next: str | None = Field(description="Cursor of the next page; null if there is nothing more.")
 
 
-_CURSOR: Final = {"name": "booking", "after": 12, "moved": "2026-03-02T05:00:00Z"}
+_CURSOR: Final = {"name": "booking", "after": 12, "ledger": "9f2c4e6a8b0d1f35", "moved": "2026-03-02T05:00:00Z"}
 
 
 @routes.get(
@@ -62,9 +63,10 @@ _CURSOR: Final = {"name": "booking", "after": 12, "moved": "2026-03-02T05:00:00Z
 async def list_cursors(request: Request, after: AfterName = "", limit: Limit = 200) -> JSONResponse:
     """Return the cursors that programs with this token keep here. Records nothing."""
     mine = (_CURSORS.token == caller_of(request).name) & (_CURSORS.name > after)
-    with door_of(request).ledger.read() as tx:
+    door = door_of(request)
+    with door.ledger.read() as tx:
         rows = tx.execute(select(tables.cursors).where(mine).order_by(_CURSORS.name).limit(limit + 1))
-        return JSONResponse(views.page("cursors", [_shown(each) for each in rows], limit, "name"))
+        return JSONResponse(views.page("cursors", [_shown(door, each) for each in rows], limit, "name"))
 
 
 @routes.get(
@@ -74,11 +76,12 @@ async def list_cursors(request: Request, after: AfterName = "", limit: Limit = 2
 )
 async def get_cursor(request: Request, name: Name) -> JSONResponse:
     """Return a cursor of this token. Records nothing."""
-    with door_of(request).ledger.read() as tx:
+    door = door_of(request)
+    with door.ledger.read() as tx:
         row = tx.execute(select(tables.cursors).where(_mine(request, name))).first()
     if row is None:
         raise DeskError("not_found")
-    return JSONResponse(_shown(row))
+    return JSONResponse(_shown(door, row))
 
 
 @routes.put(
@@ -106,7 +109,7 @@ async def keep_cursor(request: Request, name: Name, after: Row = None, ledger: L
         row = {"token": token, "name": name, "position": newest if after is None else after, "moved": door.seat.stamp()}
         new = upsert(tables.cursors).values(row)
         tx.execute(new.on_conflict_do_update(index_elements=["token", "name"], set_=row))
-    return JSONResponse({"name": name, "after": row["position"], "moved": row["moved"]})
+    return JSONResponse({"name": name, "after": row["position"], "ledger": door.ledger.id, "moved": row["moved"]})
 
 
 @routes.delete(
@@ -123,12 +126,12 @@ async def remove_cursor(request: Request, name: Name) -> JSONResponse:
         if row is None:
             raise DeskError("not_found")
         tx.execute(delete(tables.cursors).where(_mine(request, name)))
-    return JSONResponse(_shown(row))
+    return JSONResponse(_shown(door, row))
 
 
 def _mine(request: Request, name: str) -> Any:
     return (_CURSORS.token == caller_of(request).name) & (_CURSORS.name == name)
 
 
-def _shown(row: Any) -> dict[str, Any]:
-    return {"name": row.name, "after": row.position, "moved": row.moved}
+def _shown(door: Door, row: Any) -> dict[str, Any]:
+    return {"name": row.name, "after": row.position, "ledger": door.ledger.id, "moved": row.moved}
