@@ -7,6 +7,8 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
 from datetime import timedelta
 from pathlib import Path
 
@@ -576,3 +578,31 @@ async def test_a_handler_is_not_refused_with_a_token_that_was_replaced(tmp_path:
             await running
 
     assert sorted(opened) == [1, 2]
+
+
+async def test_plain_handlers_leave_the_threads_that_connections_need(fake: FakeDesk) -> None:
+    """Given as many plain handlers at work as may be, then the loop still finds the address of a desk, which needs one of its own threads."""
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+    fake.receive(SIGNAL, source="ngo-a", case=new_ref())
+    all_at_work, found = threading.Event(), threading.Event()
+    together, store = threading.Barrier(3, action=all_at_work.set), Kept()
+    who, heard = ContextVar("who", default="nobody"), list[str]()
+    async with fake.desk() as desk:
+
+        @desk.on(SignalRecorded)
+        def report(_: Received[SignalRecorded]) -> None:
+            heard.append(who.get())
+            if not found.is_set():
+                together.wait(LONGEST_WAIT)
+                assert found.wait(LONGEST_WAIT)
+
+        who.set("the program")
+        running = asyncio.create_task(desk.run(store, follow=False, pauses=(), at_once=3))
+        await eventually("all are at work", all_at_work.is_set, LONGEST_WAIT)
+        async with asyncio.timeout(LONGEST_WAIT):
+            await asyncio.get_running_loop().getaddrinfo("localhost", 80)
+        found.set()
+        await running
+
+    assert heard == ["the program"] * 4
+    assert store.load().row == 5

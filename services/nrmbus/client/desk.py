@@ -14,7 +14,7 @@ from nrmbus import environment
 from nrmbus.client.cursors import Ask, CursorAtDesk, CursorStore
 from nrmbus.client.door import LONGEST_PAUSE, Door, Json
 from nrmbus.client.errors import DoorError, Unreachable, understood
-from nrmbus.client.handlers import AT_ONCE, PAUSES, SIGNALS, DeadLetter, Handler, Run, called, ended_by
+from nrmbus.client.handlers import AT_ONCE, PAUSES, SIGNALS, DeadLetter, Handler, Run, ended_by
 from nrmbus.client.received import BEGINNING, Cursor, Received, received
 from nrmbus.client.verdicts import Verdict, verdict_of
 from nrmbus.events.codes import DocumentType
@@ -416,7 +416,7 @@ class AsyncDesk:
 
         async def events() -> AsyncGenerator[Received[Data | None], None]:
             try:
-                after = await called(store.load)
+                after = await run.called(store.load)
             except DoorError as error:
                 if error.retryable and stop.is_set():
                     return  # stopped before the desk came

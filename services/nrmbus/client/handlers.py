@@ -5,8 +5,11 @@ import signal
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from contextvars import copy_context
 from dataclasses import dataclass
+from functools import partial
 from inspect import isawaitable, iscoroutinefunction
 from itertools import takewhile
 from typing import Any, Final, TypeAlias
@@ -26,6 +29,8 @@ AT_ONCE: Final = 8
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 _WINDOW: Final = 1000
 """Events handed over behind one that is not dealt with; a program that dies there gets them again."""
+_OF_THE_STORE: Final = 2
+"""Threads of a run beside those of its handlers, to load and to store the cursor."""
 _ENDS: Final = (SystemExit, KeyboardInterrupt)
 """Errors that would end the event loop, and with it the thread of a `Desk`, if a task ended with them."""
 
@@ -90,6 +95,8 @@ class Run:
         self._handlers, self._store, self._dead_letter, self._pauses = handlers, store, dead_letter, pauses
         self._slots, self._storing, self._moved = asyncio.Semaphore(at_once), asyncio.Lock(), asyncio.Event()
         self._pausing = asyncio.Semaphore(WAIT_PER_SLOT * at_once)
+        # The loop's own threads stay free: a new connection looks up the desk's name there.
+        self._threads = ThreadPoolExecutor(at_once + _OF_THE_STORE, "nrmbus-handler")
         self._places: deque[_Place] = deque()
         self._last: dict[str, _Place] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -116,6 +123,7 @@ class Run:
             for task in left:
                 task.cancel()
             await asyncio.gather(*left, return_exceptions=True)
+            self._threads.shutdown(wait=False)
         if self._error is not None:
             raise self._error
         if not reading.cancelled():
@@ -184,7 +192,7 @@ class Run:
         if event.data is None:
             return NotKnown()
         try:
-            await called(self._handlers[event.type], event)
+            await self.called(self._handlers[event.type], event)
         except Exception as error:  # noqa: BLE001 - whatever it is, the handler gets the event again
             return error
         return None
@@ -196,8 +204,26 @@ class Run:
             failed.__cause__ = failure
             self._end(failed)
             return False
-        await called(self._dead_letter, event, failure)
+        await self.called(self._dead_letter, event, failure)
         return True
+
+    async def called(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Return what *function* returns; one that is no coroutine function runs in a thread of this run.
+
+        Raises:
+            WaitCancelled: the function ended with a cancellation, and nobody cancelled the task that called it.
+        """
+        try:
+            if iscoroutinefunction(function):
+                return await function(*arguments)
+            work = partial(copy_context().run, function, *arguments)
+            found = await asyncio.get_running_loop().run_in_executor(self._threads, work)
+            return await found if isawaitable(found) else found
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            raise WaitCancelled from error
 
     def _end(self, error: BaseException) -> None:
         self._error = self._error or error
@@ -208,28 +234,10 @@ class Run:
         async with self._storing:
             behind = [*takewhile(lambda place: place.done, self._places)]
             if behind:
-                await called(self._store.store, behind[-1].cursor)
+                await self.called(self._store.store, behind[-1].cursor)
             for _ in behind:  # only now: a place that could not be stored is stored with a later one
                 self._places.popleft()
             self._moved.set()
-
-
-async def called(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Return what *function* returns; one that is no coroutine function runs in a thread of its own.
-
-    Raises:
-        WaitCancelled: the function ended with a cancellation, and nobody cancelled the task that called it.
-    """
-    try:
-        if iscoroutinefunction(function):
-            return await function(*arguments)
-        found = await asyncio.to_thread(function, *arguments)
-        return await found if isawaitable(found) else found
-    except asyncio.CancelledError as error:
-        task = asyncio.current_task()
-        if task is None or task.cancelling():
-            raise
-        raise WaitCancelled from error
 
 
 @contextmanager
