@@ -257,6 +257,26 @@ async def test_receipts_are_the_registrars_verdicts(tmp_path: Path) -> None:
         assert (await get(here, "/v1/receipts", until="2030-01-01T00:00:00Z", verdict="refused"))["receipts"] == only
 
 
+async def test_a_receipt_of_an_event_that_was_sealed_again_names_the_id_of_the_request(tmp_path: Path) -> None:
+    """Given an event that the desk sealed again twice, then its receipt, and its state by each of its ids, has the id that the program gave."""
+    async with desk_of("ngo-a", tmp_path) as here:
+        own = (await here.ask(type="case.signal_recorded", data=SIGNAL, sealed={"age_band": "25-34", "sex": "F"}))["id"]
+        ids = [own]
+        for agencies in (("special-unit",), ("special-unit", "statistics")):
+            (sent,) = await here.out()
+            await here.hear(here.registrar.refuse(sent, "audience_changed", seal_to={"coded": agencies}))
+            ids.append((await get(here, f"/v1/events/{own}"))["id"])
+        (again,) = await here.out()
+        await here.hear(here.registrar.register(again, to="ngo-a"))
+        (receipt,) = (await get(here, "/v1/receipts"))["receipts"]
+        states = [await get(here, f"/v1/events/{each}") for each in ids]
+
+    assert len(set(ids)) == 3
+    assert {(each["id"], each["asked_id"], each["verdict"]) for each in (receipt, *states)} == {
+        (ids[-1], own, "registered")
+    }
+
+
 async def test_readings_of_all_cases_are_one_list(tmp_path: Path) -> None:
     """Whoever supervises the agency's readers sees each opening, by reader or purpose."""
     async with desk_of("vac", tmp_path) as here:

@@ -88,6 +88,25 @@ async def test_the_answer_to_an_own_event_and_a_task_are_told_too(tmp_path: Path
             assert (shown["id"], shown["verdict"]) == (told[type_]["data"]["id"], verdict)
 
 
+async def test_the_answer_to_an_event_that_was_sealed_again_names_the_programs_own_id(tmp_path: Path) -> None:
+    """Given an event that the desk sealed again twice under other ids, then the webhook has the id that the program gave, and so has its link."""
+    async with desk_of("ngo-a", tmp_path) as given, receiving() as receiver, hooks_of(given) as hooks:
+        await hooks.add(receiver.url, *OWN)
+        own = await given.ask(type="case.signal_recorded", data=SIGNAL, sealed={"age_band": "25-34", "sex": "F"})
+        for agencies in (("special-unit",), ("special-unit", "statistics")):
+            (sent,) = await given.out()
+            await given.hear(given.registrar.refuse(sent, "audience_changed", seal_to={"coded": agencies}))
+        (again,) = await given.out()
+        await given.hear(given.registrar.register(again, to="ngo-a"))
+
+        await hooks.settle()
+
+        (said,) = [json.loads(got.body) for got in receiver.got if "nrmbus.event." in json.loads(got.body)["type"]]
+        assert (said["type"], said["data"]["id"]) == ("nrmbus.event.registered", own["id"])
+        shown = (await given.door.get(said["data"]["link"])).json()
+        assert (shown["verdict"], shown["asked_id"]) == ("registered", own["id"])
+
+
 async def test_an_endpoint_gets_the_types_that_it_asked_for(tmp_path: Path) -> None:
     """One endpoint gets a type, another nothing of it, a third everything; what happened before it was added, none."""
     async with desk_of("shelter", tmp_path) as given, receiving() as one, receiving() as two, receiving() as three:

@@ -72,7 +72,7 @@ def said(tx: Connection, me: str, subject: str, id: str) -> dict[str, Any] | Non
             break
         id, row, receipt = following, next_row, next_receipt
     found = state_of(tx, row) if row is not None else _of_receipt(tx, receipt) if receipt else None
-    return None if found is None else _there({**found, "asked_id": asked if asked != id else None})
+    return None if found is None else _there({"asked_id": asked if asked != id else None, **found})
 
 
 def of_request(tx: Connection, me: str, subject: str, id: str) -> list[dict[str, Any]]:
@@ -110,8 +110,14 @@ def state_of(tx: Connection, row: Row[Any]) -> dict[str, Any]:
         "receivers": clear["data"].get("receivers"),
         "ref": clear.get("referral"),
         "time": clear["time"],
+        "asked_id": _first_id(tx, row),
     }
     return _there(found)
+
+
+def _first_id(tx: Connection, row: Row[Any]) -> str | None:
+    """Return the id under which the event in a *row* of the outbox was put first; None if it was not sealed again."""
+    return None if row.turn == row.seq else tx.scalar(select(_OUTBOX.id).where(_OUTBOX.seq == row.turn))
 
 
 def _receipt(tx: Connection, me: str, subject: str, id: str) -> Registration | None:

@@ -33,8 +33,13 @@ _HEARD: Final = (
     select(_EVENTS.position, _EVENTS.subject, _EVENTS.source, _EVENTS.id, _EVENTS.type, _EVENTS.technical, _EVENTS.registered)
     .where(_EVENTS.position > _AFTER).order_by(_EVENTS.position).limit(_LIMIT)
 )  # fmt: skip
+_FIRST: Final = tables.outbox.alias("first")
+"""Rows of the program's own ids: an event that is sealed again under another id keeps the turn of its first row."""
 _ANSWERED: Final = (
-    select(_OUTBOX.answered, _OUTBOX.subject, _OUTBOX.id, _OUTBOX.verdict, _OUTBOX.origin, _OUTBOX.replaced_by, _OUTBOX.closed)
+    select(
+        _OUTBOX.answered, _OUTBOX.subject, _OUTBOX.id, _OUTBOX.verdict, _OUTBOX.origin, _OUTBOX.replaced_by, _OUTBOX.closed,
+        select(_FIRST.c.id).where(_FIRST.c.seq == _OUTBOX.turn).scalar_subquery().label("own_id"),
+    )
     .where(_OUTBOX.answered > _AFTER).order_by(_OUTBOX.answered).limit(_LIMIT)
 )  # fmt: skip
 _TASKED: Final = (
@@ -107,7 +112,7 @@ def _of_answers(seat: Seat, rows: Sequence[Row[tuple[object, ...]]]) -> Iterator
     for row in rows:
         if row.origin == "door" and row.replaced_by is None and row.verdict in VERDICTS:
             message = message_id(seat.bus, seat.me, row.verdict, row.subject, row.id)
-            yield Notice(message, VERDICTS[row.verdict], row.subject, row.id, row.closed)
+            yield Notice(message, VERDICTS[row.verdict], row.subject, row.own_id or row.id, row.closed)
 
 
 def _of_tasks(seat: Seat, rows: Sequence[Row[tuple[object, ...]]]) -> Iterator[Notice]:
