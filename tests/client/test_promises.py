@@ -358,6 +358,29 @@ async def test_a_program_without_asyncio_has_the_same_desk(tmp_path: Path) -> No
 
 
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # of os.fork, which servers use all the same
+async def test_a_refusal_for_one_receiver_names_those_that_have_their_event(tmp_path: Path) -> None:
+    """Given a consent for two agencies, of which one part is refused, then the verdict says for whom the other is registered."""
+    consent = {
+        "type": "consent.given",
+        "data": {
+            "purposes": ["services"],
+            "receivers": ["ngo-a", "shelter"],
+            "given_by": "individual",
+            "form": "written",
+        },
+    }
+    async with in_process(tmp_path) as place, place.desk() as desk:
+        case = (await desk.publish(SIGNAL, actor="S-7", wait=LONGEST_WAIT)).case
+        place.refuse()
+        verdict = await desk.publish(consent, case=case, actor="S-7", wait=LONGEST_WAIT)
+
+    assert isinstance(verdict, Refused)
+    (refused,) = [each for each in verdict.answer["events"] if each["verdict"] == "refused"]
+    assert refused["id"] == verdict.id
+    assert {*refused["receivers"], *verdict.registered_for} == {"ngo-a", "shelter"}
+    assert len(verdict.registered_for) == 1
+
+
 def test_a_desk_that_has_no_thread_says_so() -> None:
     """Given a desk that was closed, or made before a fork, then a call raises at once, and does not wait for ever."""
     with Desk("http://127.0.0.1:1", "token") as desk:

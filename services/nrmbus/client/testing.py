@@ -385,6 +385,8 @@ class FakeDesk(httpx.AsyncBaseTransport):
             "id": draft.id, "case": draft.subject, "type": draft.type, "version": draft.version, "state": "signed",
             "verdict": "pending", "receipts": 0, "again": False, "time": times.write(draft.time),
         }  # fmt: skip
+        if receivers := draft.data.to_mapping().get("receivers"):
+            state["receivers"] = receivers
         if self.pending:
             return state
         state |= {"state": "closed", "number": next(self._numbers), "receipt": os.urandom(32).hex(), "receipts": 1}

@@ -25,7 +25,10 @@ class Registered(_Answer):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refused(_Answer):
-    """The event reached nobody. ``sentence`` says why and what to do, and repeats no content."""
+    """The event, or one of the events for several receivers, was refused and reached nobody; `registered_for` has the others.
+
+    ``sentence`` says why and what to do, and repeats no content. ``id`` is that of the refused event.
+    """
 
     code: str
     sentence: str
@@ -35,6 +38,12 @@ class Refused(_Answer):
     """Article of a law, or place in ``RULES.md``, that the rule rests on."""
     accepts: tuple[int, ...] = ()
     """Versions that the registrar knows, for the code ``unknown_version``."""
+
+    @property
+    def registered_for(self) -> tuple[str, ...]:
+        """Return the receivers for which the same request was registered: they have it, so do not publish to them again."""
+        others = [each for each in self.answer.get("events") or () if each.get("verdict") == "registered"]
+        return tuple(agency for each in others for agency in each.get("receivers", ()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -65,7 +65,10 @@ class Published(Answer):
     """Verdict on a request: the first that is not `registered`, of all its events."""
 
     verdict: Verdict
-    id: str
+    id: str = Field(
+        description="The id of the event that the verdict is about, which is one of `events`; of the first if it is `pending`. "
+        "The verdicts of the other `events` hold as well."
+    )
     case: Ref
     type: str | None = None
     code: str | None = None
