@@ -40,6 +40,7 @@ from nrmbus.client import (
     new_event_id,
     new_ref,
 )
+from nrmbus.client.testing import FakeDesk
 from nrmbus.events.case import SignalDismissed, SignalRecorded, SignalRecordedLetter
 from nrmbus.events.model import Data, Letter
 from nrmbus.events.referral import ReferralSubmitted, ReferralSubmittedV2
@@ -394,6 +395,36 @@ def test_a_desk_that_has_no_thread_says_so() -> None:
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
     with pytest.raises(RuntimeError, match="after a fork"):
         desk.health()
+
+
+def test_a_desk_is_not_used_by_a_function_that_it_waits_for() -> None:
+    """Given `waiting`, or a handler that is a coroutine, then its call of the same desk raises at once, and other threads can use the desk."""
+    fake, said = FakeDesk("special-unit", agencies=["ngo-a"]), list[str]()
+    fake.receive(SIGNAL, source="ngo-a")
+
+    def ask(desk: Desk) -> None:
+        try:
+            desk.health()
+        except RuntimeError as error:
+            said.append(str(error))
+
+    with fake.sync_desk() as desk:
+        fake.away = True
+
+        def waiting(_: DoorError) -> None:
+            ask(desk)
+            fake.away = False
+
+        assert next(iter(desk.inbox(waiting=waiting))).data == SIGNAL
+
+        @desk.on(SignalRecorded)
+        async def report(_: Received[SignalRecorded]) -> None:
+            ask(desk)
+
+        desk.run("booking", follow=False)
+        assert desk.health()
+    assert len(said) == 2
+    assert all("a handler that is a plain function" in each for each in said)
 
 
 async def test_an_event_survives_a_desk_that_starts_again(tmp_path: Path) -> None:

@@ -38,12 +38,19 @@ class _Loop:
         SystemExit and KeyboardInterrupt of *work* reach the caller; in a task they would end the loop's thread instead.
 
         Raises:
-            RuntimeError: the desk was closed, or this process was forked after the desk was made.
+            RuntimeError: the desk was closed, or this process was forked after the desk was made; or the caller runs in the
+                loop itself, which would wait for its own work for ever.
         """
         if not self._thread.is_alive():
             work.close()
             raise RuntimeError(
                 "this desk has no thread here: make a Desk in each process after a fork, and use it before it is closed"
+            )
+        if threading.current_thread() is self._thread:
+            work.close()
+            raise RuntimeError(
+                "this desk waits for the function that called it: call it from a handler that is a plain function, not from "
+                "`waiting` or a coroutine"
             )
         carried = self._carried(work)
         future = asyncio.run_coroutine_threadsafe(carried, self._loop)
