@@ -149,6 +149,7 @@ async def test_lists_that_a_test_fills_come_in_pages_and_are_selected_from() -> 
             "next": None,
         }
         assert (await desk.door.get("/v1/tasks", kind="read", case=CASE))["tasks"] == fake.tasks[::2]
+        assert (await desk.door.get("/v1/tasks", task="2"))["tasks"] == fake.tasks[1:2]
         assert await desk.referrals(state="declined") == fake.referrals[:1]
         assert await desk.referrals(case=OTHER) == fake.referrals[1:]
         assert await desk.tasks() == fake.tasks
@@ -366,6 +367,9 @@ QUESTIONS: dict[str, str] = {
     "no version in a stream": "/v1/inbox/stream?speaks=referral.submitted:two",
     "no type that a program speaks": f"/v1/inbox?speaks=Referral:2&speaks=referral.submitted:0&speaks={SIGNAL.type}:1",
     "too many versions": f"/v1/inbox?{'&'.join(['speaks=referral.submitted:1'] * 257)}",
+    "no number of a task": "/v1/tasks?task=0",
+    "a task by a name": "/v1/tasks?task=first",
+    "nothing wrong with a task": "/v1/tasks?task=1",
     "a long kind of tasks": f"/v1/tasks?kind={'x' * 65}",
     "no state of a referral": "/v1/referrals?state=open",
     "no direction of a referral": "/v1/referrals?direction=both",

@@ -462,7 +462,7 @@ class AsyncDesk:
     async def tasks(self, **members: str | datetime) -> list[Json]:
         """Return the tasks that wait for a person of this agency.
 
-        *members* select: ``case``, ``kind``, and ``since`` and ``until`` by the time at which the task was opened.
+        *members* select: ``case``, ``kind``, ``task``, and ``since`` and ``until`` by the time at which the task was opened.
         """
         return await self._all("/v1/tasks", **members)
 

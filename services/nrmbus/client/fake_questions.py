@@ -27,7 +27,7 @@ TAKES: Final[Mapping[str, frozenset[str]]] = {
     ),
     "GET /v1/cases": frozenset({"after", "limit", "since", "until"}),
     "GET /v1/cases/{ref}/timeline": frozenset({"after", "limit", "since", "until", "technical", "speaks"}),
-    "GET /v1/tasks": frozenset({"after", "limit", "case", "kind", "since", "until"}),
+    "GET /v1/tasks": frozenset({"after", "limit", "case", "kind", "task", "since", "until"}),
     "GET /v1/referrals": frozenset({"after", "limit", "case", "ref", "state", "direction", "since", "until"}),
     "PUT /v1/cursors/{name}": frozenset({"after", "ledger"}),
     **dict.fromkeys(
@@ -36,7 +36,9 @@ TAKES: Final[Mapping[str, frozenset[str]]] = {
     ),
 }  # fmt: skip
 """Parameters of each route of the fake, as the document of the door has them."""
-_NUMBERS: Final[Mapping[str, tuple[float, float]]] = {"after": (0, 2**63 - 1), "limit": (1, 1_000), "wait": (0, 60)}
+_NUMBERS: Final[Mapping[str, tuple[float, float]]] = {
+    "after": (0, 2**63 - 1), "limit": (1, 1_000), "task": (1, 2**63 - 1), "wait": (0, 60),
+}  # fmt: skip
 """Least and largest value of the parameters that are numbers; ``after`` of the cases is a text."""
 _FORMS: Final[Mapping[str, str]] = {
     "case": forms.REF, "ref": forms.REF, "type": forms.TYPE, "source": forms.SOURCE, "ledger": forms.LEDGER, "actor": forms.ACTOR,
@@ -156,7 +158,8 @@ def wanted(rows: Iterable[Json], asked: httpx.QueryParams, cursor: str, at: str)
 
     A row that a test gave no number is behind everything, and one without a time is within all bounds.
     """
-    only = {name: value for name, value in asked.items() if name in {"case", "kind", "ref", "direction"}}
+    only: Json = {name: value for name, value in asked.items() if name in {"case", "kind", "ref", "direction"}}
+    only |= {"task": int(asked["task"])} if "task" in asked else {}
     after, state = int(asked.get("after", "0")), asked.get("state")
     return [
         each

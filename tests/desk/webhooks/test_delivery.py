@@ -27,9 +27,11 @@ from desk.webhooks.receiver import (
 )
 from nrmbus.desk import looking
 from nrmbus.desk.errors import DeskError
+from nrmbus.desk.http.answers import AT
 from nrmbus.desk.store import tables
+from nrmbus.desk.store.ledger import open_task
 from nrmbus.desk.webhooks import schedule, sender, store
-from nrmbus.desk.webhooks.notices import OWN
+from nrmbus.desk.webhooks.notices import OWN, TASK
 from nrmbus.wire import times
 from patience import eventually
 
@@ -105,6 +107,21 @@ async def test_the_answer_to_an_event_that_was_sealed_again_names_the_programs_o
         assert (said["type"], said["data"]["id"]) == ("nrmbus.event.registered", own["id"])
         shown = (await given.door.get(said["data"]["link"])).json()
         assert (shown["verdict"], shown["asked_id"]) == ("registered", own["id"])
+
+
+async def test_the_link_of_a_task_that_is_done_leads_to_no_other_task(tmp_path: Path) -> None:
+    """Given two tasks, of which the first is done before the program looks, then its link shows none, and that of the other shows the other."""
+    async with desk_of("shelter", tmp_path) as given, receiving() as receiver, hooks_of(given) as hooks:
+        await hooks.add(receiver.url, TASK)
+        async with given.desk.seat.ledger.write() as tx:
+            for case in (CASE, OTHER_CASE):
+                open_task(tx, opened=AT, subject=case, event_id=None, kind="read", about="{}")
+        await hooks.settle()
+        first, second = sorted((json.loads(got.body)["data"] for got in receiver.got), key=lambda data: int(data["id"]))
+        await given.door.post(f"/v1/tasks/{first['id']}/done")
+        shown = [(await given.door.get(data["link"])).json()["tasks"] for data in (first, second)]
+
+    assert [[each["task"] for each in tasks] for tasks in shown] == [[], [int(second["id"])]]
 
 
 async def test_an_endpoint_gets_the_types_that_it_asked_for(tmp_path: Path) -> None:

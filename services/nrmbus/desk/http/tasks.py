@@ -10,7 +10,7 @@ from nrmbus.desk.errors import DeskError
 from nrmbus.desk.http import forms, views
 from nrmbus.desk.http.answers import AT, CASE, EVENT, TaskDone, TaskList
 from nrmbus.desk.http.documented import answers, subject
-from nrmbus.desk.http.parameters import After, Case, Limit, Since, TaskPath, Until
+from nrmbus.desk.http.parameters import LAST_ROW, After, Case, Limit, Since, TaskPath, Until
 from nrmbus.desk.http.scopes import caller_of
 from nrmbus.desk.http.served import door_of
 from nrmbus.desk.store import tables
@@ -20,6 +20,10 @@ routes: Final = subject("tasks")
 
 OfKind = Annotated[
     str | None, Query(max_length=forms.LONGEST_KIND, description="Only tasks of this kind.", examples=["read"])
+]
+
+OfNumber = Annotated[
+    int | None, Query(ge=1, le=LAST_ROW, description="Only the task of this number; none if it is done.", examples=[3])
 ]
 
 
@@ -40,12 +44,13 @@ async def list_tasks(
     limit: Limit = 200,
     case: Case = None,
     kind: OfKind = None,
+    task: OfNumber = None,
     since: Since = None,
     until: Until = None,
 ) -> JSONResponse:
     """Return what a person at this agency has to look at. Records nothing."""
     door = door_of(request)
-    only: dict[str, Any] = {"case": case, "kind": kind, "since": since, "until": until}
+    only: dict[str, Any] = {"case": case, "kind": kind, "task": task, "since": since, "until": until}
     with door.ledger.read() as tx:
         found = views.tasks(tx, after=after, limit=limit + 1, **only)
     return JSONResponse(views.page("tasks", found, limit, "task"))

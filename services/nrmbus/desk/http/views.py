@@ -194,7 +194,7 @@ def subject_of(tx: Connection, me: str, id: str) -> str | None:
     return put or tx.scalar(answered)
 
 
-def filtered(columns: Mapping[str, Any], time: Any, only: Mapping[str, str | datetime | None]) -> list[Any]:
+def filtered(columns: Mapping[str, Any], time: Any, only: Mapping[str, str | int | datetime | None]) -> list[Any]:
     """Return the conditions of *only*: equality of *columns*, by name, and bounds of *time*: ``since`` is included, ``until`` is not."""
     found = []
     for name, value in only.items():
@@ -460,11 +460,11 @@ def cases(tx: Connection, *, after: str, limit: int, **within: datetime | None) 
 
 
 def tasks(
-    tx: Connection, *, after: int, limit: int, of_cases: bool = True, **only: str | datetime | None
+    tx: Connection, *, after: int, limit: int, of_cases: bool = True, **only: str | int | datetime | None
 ) -> list[dict[str, Any]]:
     """Return the open tasks, oldest first; without those *of_cases*, the tasks of whoever looks after the desk. *only* are filters."""
     rows = select(tables.tasks).where(_TASKS.done.is_(None), _TASKS.id > after).order_by(_TASKS.id).limit(limit)
-    rows = rows.where(*filtered({"case": _TASKS.subject, "kind": _TASKS.kind}, _TASKS.opened, only))
+    rows = rows.where(*filtered({"case": _TASKS.subject, "kind": _TASKS.kind, "task": _TASKS.id}, _TASKS.opened, only))
     if not of_cases:
         rows = rows.where(_TASKS.subject == "")
     found = []

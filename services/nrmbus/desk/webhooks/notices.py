@@ -143,7 +143,7 @@ def wanted(types: Sequence[str], notice: Notice) -> bool:
 def body_of(type_: str, time: str, about: str, place: int | None, ledger: str) -> bytes:
     """Return the body of a webhook: type, time, id, and the path at the door that shows more."""
     if type_ == TASK and place is not None:
-        link = f"/v1/tasks?after={place - 1}&limit=1"
+        link = f"/v1/tasks?task={place}"
     elif place is not None:
         link = f"/v1/inbox?after={place - 1}&ledger={ledger}&limit=1&technical=true"
     else:
