@@ -17,6 +17,7 @@ from patience import LONGEST_WAIT, PATIENCE, eventually
 
 SCAN = b"%PDF-1.7\n" + bytes(range(256)) * 900
 """A file of three chunks."""
+TEXT = b"plain words of a statement\n"
 
 
 @pytest.fixture(name="place", params=["in_memory", "in_process"])
@@ -51,6 +52,24 @@ async def test_a_document_is_shared_and_read(place: Place) -> None:
         with pytest.raises(RequestRefused) as unknown:
             await desk.document(new_event_id(), actor="S-7")
         assert unknown.value.code == "not_found"
+
+
+async def test_a_text_has_the_media_type_of_its_announcement(place: Place) -> None:
+    """Given a plain text, of which HTTP names the charset too, then the program gets the media type as it was announced."""
+    async with place.desk() as desk:
+        case = (await desk.publish(SIGNAL, actor="S-7", wait=LONGEST_WAIT)).case
+        shared = await desk.share(
+            TEXT, "interview_record", name="a.txt", to=["ngo-a"], case=case, actor="S-7", wait=LONGEST_WAIT
+        )
+        found: list[Document] = []
+
+        async def came() -> bool:
+            with suppress(Unavailable):  # not complete yet
+                found.append(await desk.document(shared.id, actor="S-7"))
+            return bool(found)
+
+        await eventually("the chunk is registered", came, PATIENCE)
+    assert found == [Document("text/plain", TEXT)]
 
 
 async def test_a_document_that_is_shared_again_under_its_id_is_shared_once(place: Place) -> None:

@@ -444,7 +444,7 @@ class Door:
     async def document(
         self, event_id: str, *, case: str | None = None, actor: str | None = None, purpose: str = "case_work"
     ) -> tuple[str, bytes]:
-        """Return media type and content of the document that the event *event_id* announces; *actor* is on record as its reader first.
+        """Return media type, without its charset, and content of the document that the event *event_id* announces; *actor* is on record as its reader first.
 
         *case* is needed if an event of another case has the same id.
         """
@@ -452,7 +452,7 @@ class Door:
         return await self._answer(
             "GET",
             f"/v1/documents/{event_id}",
-            lambda answer: (answer.headers.get("content-type", ""), answer.content),
+            lambda answer: (answer.headers.get("content-type", "").partition(";")[0], answer.content),
             params=params,
         )
 

@@ -26,7 +26,7 @@ from nrmbus.client.sync import Desk
 from nrmbus.desk import versions
 from nrmbus.desk.errors import DeskError, problem
 from nrmbus.desk.http import request as event_request
-from nrmbus.desk.outbox.content import Upload, differing
+from nrmbus.desk.outbox.content import TEXT, Upload, differing
 from nrmbus.events.access import is_reader
 from nrmbus.events.casting import cast as cast_to
 from nrmbus.events.codes import DocumentType
@@ -446,7 +446,8 @@ class FakeDesk(httpx.AsyncBaseTransport):
             raise DeskError("reader_unnamed")
         kind, uploaded = shared
         self._read(reader, path[-1], (PART_OF[kind],))
-        headers = {"content-type": uploaded.file.media_type}
+        media = uploaded.file.media_type
+        headers = {"content-type": f"{media}; charset=utf-8" if media == TEXT else media}
         return httpx.Response(HTTPStatus.OK, headers=headers, content=uploaded.content, request=request)
 
     # -- looking -----------------------------------------------------------------------------------------------------
