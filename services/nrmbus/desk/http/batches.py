@@ -57,7 +57,7 @@ async def publish_batch(request: Request, wait: Wait = 0, prefer: Prefer = None,
     that the registrar refuses does not hold up those behind it: each gets its own verdict.
 
     An event without `case` belongs to the case of the event before it. With an `id` of your own in each event the request
-    is safe to repeat.
+    is safe to repeat. A header `Idempotency-Key` has no effect here, since it names one event.
     """
     door, caller = door_of(request), caller_of(request)
     bodies = event_request.events_in(await body_of(request))

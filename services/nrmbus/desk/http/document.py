@@ -28,9 +28,11 @@ looks at its cases.
 
 Every request needs `Authorization: Bearer <token>`, but for `/docs` on the desk's own machine; `door.json` in the agency's folder has address and token. \
 An error is `application/problem+json` (RFC 9457) with a `code` of a closed list, and never repeats what was sent. \
+Every route may also answer 421 with the code `other_host`, if a request over plain HTTP names another host than 127.0.0.1 or localhost. \
 Times are UTC, to the second.
 
 A list has its entries under their plural and `next`: the cursor `after` of the next page, null on the last one. \
+The lists of webhooks and of announcements are always whole, and have no `next`. \
 A filter is a parameter with the name of the member, and means equality. `since` and `until` select by the time of an entry, \
 at every list of what happened: `since` is included, `until` is not. The time is `registered` of events, referrals, beds, \
 payments and bulletins, `last` of cases, `closed` of receipts, `at` of reads, `opened` of tasks, and `time` of deliveries. \
