@@ -5,6 +5,7 @@ import json
 import logging
 from collections.abc import Callable, Coroutine
 from contextlib import aclosing
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client.given import CASE
-from nrmbus.client import AsyncDesk
+from client.given import CASE, OTHER, Kept, in_process
+from nrmbus.bus.wall_clock import wall_now
+from nrmbus.client import AsyncDesk, Received
 from nrmbus.client.door import Door
 from nrmbus.client.errors import DoorError, Unreachable
+from nrmbus.desk.http.scopes import LOCAL
+from nrmbus.desk.http.tokens import NewToken
+from nrmbus.events.case import SignalRecorded
 
 CANARY = "Leyla"
 
@@ -285,6 +290,39 @@ async def test_an_inbox_goes_on_when_another_question_has_found_the_new_token(tm
         (tmp_path / "door.json").write_text('{"url": "http://127.0.0.1:1", "token": "second"}')
         async with aclosing(door.pages()) as pages:
             assert await anext(pages) == [{"row": 1, "ledger": "a"}]
+
+
+async def test_a_handler_is_not_refused_with_a_token_that_was_replaced(tmp_path: Path) -> None:
+    """Given a second token in the file of the program, and the first one revoked, then handlers at work open their letters with the second."""
+    file, opened, at_work, replaced = tmp_path / "own.json", list[int](), asyncio.Event(), asyncio.Event()
+    async with in_process(tmp_path) as place:
+        tokens = place._given.behind.tokens
+
+        async def give(name: str) -> None:
+            ends = wall_now().replace(microsecond=0) + timedelta(days=9)
+            made = await tokens.add(NewToken(name=name, scopes=("publish", "read", "open"), ends=ends), LOCAL)
+            file.write_text(json.dumps({"url": place.url, "token": made["token"]}), encoding="utf-8")
+
+        await give("one")
+        await place.tell(CASE)
+        await place.tell(OTHER)
+        async with AsyncDesk.of(file) as desk:
+
+            @desk.on(SignalRecorded)
+            async def report(event: Received[SignalRecorded]) -> None:
+                at_work.set()
+                await replaced.wait()
+                await desk.open(event, actor="S-7")
+                opened.append(event.cursor.row)
+
+            running = asyncio.create_task(desk.run(Kept(), follow=False))
+            await at_work.wait()
+            await give("two")
+            await tokens.revoke("one", "door.json")
+            replaced.set()
+            await running
+
+    assert sorted(opened) == [1, 2]
 
 
 JSON = st.recursive(

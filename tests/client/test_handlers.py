@@ -1,7 +1,6 @@
 """Handlers: whatever fails, each event is dealt with, in the order of its case, and the cursor never runs ahead."""
 
 import asyncio
-import json
 import os
 import signal
 import sys
@@ -9,14 +8,11 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
-from datetime import timedelta
-from pathlib import Path
 
 import httpx
 import pytest
 
-from client.given import CASE, LETTER, OTHER, REFERRAL, SIGNAL, Kept, in_process, of_two_cases
-from nrmbus.bus.wall_clock import wall_now
+from client.given import CASE, LETTER, OTHER, REFERRAL, SIGNAL, Kept, of_two_cases
 from nrmbus.client import (
     AsyncDesk,
     Cursor,
@@ -33,8 +29,6 @@ from nrmbus.client import (
 from nrmbus.client.handlers import WAIT_PER_SLOT
 from nrmbus.client.received import BEGINNING
 from nrmbus.client.testing import FakeDesk
-from nrmbus.desk.http.scopes import LOCAL
-from nrmbus.desk.http.tokens import NewToken
 from nrmbus.events.case import SignalRecorded
 from nrmbus.events.model import Data
 from nrmbus.events.referral import ReferralSubmitted, ReferralSubmittedV2
@@ -545,39 +539,6 @@ async def test_a_desk_that_refuses_for_good_ends_the_run(fake: FakeDesk) -> None
         desk.on(SignalRecorded)(lambda _: None)
         with pytest.raises(TokenRefused):
             await desk.run(Kept())
-
-
-async def test_a_handler_is_not_refused_with_a_token_that_was_replaced(tmp_path: Path) -> None:
-    """Given a second token in the file of the program, and the first one revoked, then handlers at work open their letters with the second."""
-    file, opened, at_work, replaced = tmp_path / "own.json", list[int](), asyncio.Event(), asyncio.Event()
-    async with in_process(tmp_path) as place:
-        tokens = place._given.behind.tokens
-
-        async def give(name: str) -> None:
-            ends = wall_now().replace(microsecond=0) + timedelta(days=9)
-            made = await tokens.add(NewToken(name=name, scopes=("publish", "read", "open"), ends=ends), LOCAL)
-            file.write_text(json.dumps({"url": place.url, "token": made["token"]}), encoding="utf-8")
-
-        await give("one")
-        await place.tell(CASE)
-        await place.tell(OTHER)
-        async with AsyncDesk.of(file) as desk:
-
-            @desk.on(SignalRecorded)
-            async def report(event: Received[SignalRecorded]) -> None:
-                at_work.set()
-                await replaced.wait()
-                await desk.open(event, actor="S-7")
-                opened.append(event.cursor.row)
-
-            running = asyncio.create_task(desk.run(Kept(), follow=False))
-            await at_work.wait()
-            await give("two")
-            await tokens.revoke("one", "door.json")
-            replaced.set()
-            await running
-
-    assert sorted(opened) == [1, 2]
 
 
 async def test_plain_handlers_leave_the_threads_that_connections_need(fake: FakeDesk) -> None:
