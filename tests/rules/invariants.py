@@ -17,6 +17,7 @@ DECIDERS: Final = "DECIDERS"
 NEVER: Final = frozenset({"police_other", "auditor", "coordinator", "timekeeper", "registrar"})
 SECRET: Final = frozenset({"identity", "contact", "story", "health"})
 """Parts of a letter with documents, or that say who a person is."""
+GRANTS: Final = ("consent.given", "consent.overridden")
 ANSWERS: Final = ("referral.accepted", "referral.declined")
 ENDED: Final = ("case.withdrawn", "case.closed", "case.signal_dismissed", "access.erasure_due")
 
@@ -116,6 +117,7 @@ def i_2(w: Watched) -> Iterator[str]:
         and _ends_refer(each, first.source)
         and not (reopened and each.type in CLOSINGS)
         and not any((receiver, each.event.id) in unread for receiver in each.audience.recipients)
+        and not (each.type == "consent.refused" and _agreed_to_another(w, each))
         for each in w.heard
     )
     maybe = any(each.fact.registered < due and _ends_refer(each, first.source) for each in w.heard)
@@ -129,6 +131,13 @@ def _from_arrival(w: Watched, first: Heard) -> bool:
     """Return whether the profile of that signal lets the time begin with the arrival of somebody found abroad."""
     profile = w.b.rules.profile_named(first.fact.policy) if first.fact.policy else w.b.rules.profile
     return profile.abroad.refer_from == "arrival"
+
+
+def _agreed_to_another(w: Watched, refusal: Heard) -> bool:
+    """Return whether a deciding body beside the refused ones was agreed to before: its consent may stand still (reading 168)."""
+    before = w.heard[: w.heard.index(refusal)]
+    granted = {to for each in before if each.type in GRANTS for to in each.says("receivers", ())}
+    return bool(granted & refusal.units - {*refusal.says("receivers", ())})
 
 
 def _ends_refer(each: Heard, detector: str) -> bool:

@@ -24,6 +24,7 @@ from rules.wandering import UNIT, is_closable
 SEEDS: Final = 16
 STEPS: Final = 45
 FOUND: Final = (
+    851_745_091,
     4_207_115_840,
     2_611_290_754,
     2_611_292_044,
