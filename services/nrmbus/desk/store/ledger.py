@@ -53,6 +53,8 @@ _PASS_SEQUENCE: Final = _NEW_SEQUENCE.on_conflict_do_update(
     index_elements=["subject"], set_={"next": case((_NOW > _THEN, _NOW), else_=_THEN)}
 )
 _NOTE: Final = replaced(tables.meta, "value")
+_TRY, _KEEP, _GIVE_UP = "SAVEPOINT tried", "RELEASE SAVEPOINT tried", "ROLLBACK TO SAVEPOINT tried"
+"""As text: SQLAlchemy compiles a savepoint of its own each time, which takes as long as storing a row."""
 _OPEN_TASK: Final = upsert(tables.tasks).on_conflict_do_nothing()
 
 
@@ -278,15 +280,15 @@ class Ledger:
             each.result = each.work(tx)
             return
         before = dict(self._due), len(self._then), len(self._otherwise)
-        tried = tx.begin_nested()
+        tx.exec_driver_sql(_TRY)
         try:
             each.result = each.work(tx)
-            tried.commit()
-        except BaseException as error:
-            tried.rollback()
+            tx.exec_driver_sql(_KEEP)
+        except SQLAlchemyError:
+            raise  # the whole transaction is undone
+        except Exception as error:  # noqa: BLE001 - its caller gets the error
+            tx.exec_driver_sql(_GIVE_UP)
             self._undo(*before)
-            if not isinstance(error, Exception) or isinstance(error, SQLAlchemyError):
-                raise
             each.error = error
 
     def _undo(self, due: dict[int, Position], then: int, otherwise: int) -> None:
