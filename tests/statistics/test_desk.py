@@ -112,7 +112,7 @@ async def test_figures_do_not_wait_for_letters_that_were_lost_with_the_ledger(
                 until=len(story.deliveries), noticed=seat.stamp(), lost=True,
             )  # fmt: skip
             seat.ledger.begin(tx, 0, begins)
-            seat.ledger.advance(tx, 0, Position(delivery.inbox_number - 1, delivery.previous, 6))
+            seat.ledger.advance(0, Position(delivery.inbox_number - 1, delivery.previous, 6))
         with pytest.raises(DeskError) as caught:
             await story.figures(given, story.deliveries[6:])
 

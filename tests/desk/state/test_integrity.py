@@ -258,7 +258,7 @@ async def test_partitions_with_deliveries_are_found_without_reading_each_deliver
             async with ledger.write() as tx:
                 for partition in (2, 5):
                     put_rows(tx, numbers, partition=partition)
-                ledger.advance(tx, 5, Position(numbers[-1]))
+                ledger.advance(5, Position(numbers[-1]))
             with ledger.read() as tx, steps(tx) as those:
                 found = [(partition, position.inbox_number) for partition, position in integrity._positions(tx)]
             taken.append(len(those))

@@ -52,8 +52,8 @@ async def opened(server: Server, path: Path) -> Ledger:
 
 async def advanced(ledger: Ledger) -> None:
     """Commit that partition 0 was read to `DUE`."""
-    async with ledger.write() as tx:
-        ledger.advance(tx, 0, DUE)
+    async with ledger.write():
+        ledger.advance(0, DUE)
 
 
 async def positions(ledger: Ledger) -> int:
@@ -182,7 +182,7 @@ async def test_a_cancelled_task_keeps_the_connection(own_server: Server, tmp_pat
 
     async def slow() -> None:
         async with ledger.write() as tx:
-            ledger.advance(tx, 0, DUE)
+            ledger.advance(0, DUE)
             began.set()
             tx.exec_driver_sql("SELECT pg_sleep(0.2)")
             await asyncio.sleep(60)

@@ -101,8 +101,8 @@ async def opened(home: Path) -> AsyncIterator[Ledger]:
 
 async def advanced(ledger: Ledger) -> None:
     """Commit that partition 0 was read to `DUE`."""
-    async with ledger.write() as tx:
-        ledger.advance(tx, 0, DUE)
+    async with ledger.write():
+        ledger.advance(0, DUE)
 
 
 def on_disk(ledger: Ledger) -> list[Any]:

@@ -56,21 +56,21 @@ async def orphaned(ledger: Ledger, told: list[str]) -> None:
     """Write what the disk refuses at the commit; a commit would be in *told*."""
     async with ledger.write() as tx:
         orphan(tx)
-        ledger.advance(tx, 0, DUE)
+        ledger.advance(0, DUE)
         ledger.then(lambda: told.append("remembered"))
 
 
 async def mistaken(ledger: Ledger) -> None:
     """Write, and raise before the commit."""
-    async with ledger.write() as tx:
-        ledger.advance(tx, 0, DUE)
+    async with ledger.write():
+        ledger.advance(0, DUE)
         raise ZeroDivisionError
 
 
 async def advanced(ledger: Ledger, position: Position = DUE) -> None:
     """Commit that partition 0 was read to *position*."""
-    async with ledger.write() as tx:
-        ledger.advance(tx, 0, position)
+    async with ledger.write():
+        ledger.advance(0, position)
 
 
 def on_disk(ledger: Ledger) -> list[Any]:
@@ -218,7 +218,7 @@ async def test_work_that_raises_is_undone_alone(tmp_path: Path) -> None:
 
         def bad(tx: Connection) -> None:
             task(ledger, "bad", told)(tx)
-            ledger.advance(tx, 0, DUE)
+            ledger.advance(0, DUE)
             raise ZeroDivisionError
 
         found = await asyncio.gather(*map(ledger.together, (good, bad, good)), return_exceptions=True)

@@ -72,7 +72,7 @@ def store(desk: Desk, tx: Connection, record: Verified) -> Stored:
         DeskError: ``unknown_type``, ``unknown_version``: a released event that this release cannot read either.
     """
     stored = _store(desk, tx, record)
-    _advance(desk, tx, record)
+    _advance(desk, record)
     return stored
 
 
@@ -99,7 +99,7 @@ def _store(desk: Desk, tx: Connection, record: Verified) -> Stored:
             return _delivered(desk, tx, record, arrived)
 
 
-def _advance(desk: Desk, tx: Connection, record: Verified) -> None:
+def _advance(desk: Desk, record: Verified) -> None:
     if record.released is not None:
         return
     partition, offset = record.where
@@ -107,7 +107,7 @@ def _advance(desk: Desk, tx: Connection, record: Verified) -> None:
     number, digest = now.inbox_number, now.digest
     if record.is_due and isinstance(record.arrived, Delivered):
         number, digest = record.arrived.delivery.inbox_number, record.arrived.delivery.digest
-    desk.seat.ledger.advance(tx, partition, Position(number, digest, max(now.next_offset, offset + 1)))
+    desk.seat.ledger.advance(partition, Position(number, digest, max(now.next_offset, offset + 1)))
 
 
 def _set_aside(desk: Desk, tx: Connection, record: Verified, found: SetAside) -> None:

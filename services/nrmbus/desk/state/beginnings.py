@@ -64,7 +64,7 @@ async def look(seat: Seat, where: Where, partitions: int) -> None:
         for each, (beginning, position, _) in found.items():
             seat.ledger.begin(tx, each.partition, replace(beginning, noticed=seat.stamp(), lost=lost))
             if position is not None:
-                seat.ledger.advance(tx, each.partition, position)
+                seat.ledger.advance(each.partition, position)
     if lost:
         telemetry.handled("alarm", code=TASK)
 

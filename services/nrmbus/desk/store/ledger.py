@@ -12,7 +12,7 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from typing import Any, Final, Self, TypeVar
 
@@ -219,6 +219,7 @@ class Ledger:
             try:
                 try:
                     yield transaction.connection
+                    self._write_positions(transaction.connection)
                 except BaseException:
                     await self._engine.rollback(transaction)
                     raise
@@ -327,11 +328,14 @@ class Ledger:
         """Return the position of *partition* as the open writing transaction leaves it."""
         return self._due.get(partition) or self._positions.get(partition, Position())
 
-    def advance(self, tx: Connection, partition: int, position: Position) -> None:
-        """Remember within *tx* how far *partition* was read."""
-        row = {"inbox_number": position.inbox_number, "digest": position.digest, "next_offset": position.next_offset}
-        tx.execute(_ADVANCE, {"partition": partition, **row})
+    def advance(self, partition: int, position: Position) -> None:
+        """Note that the open writing transaction has read *partition* so far; its last statement stores that."""
         self._due[partition] = position
+
+    def _write_positions(self, tx: Connection) -> None:
+        # Once for each partition: the records of a shared transaction each advance it.
+        if self._due:
+            tx.execute(_ADVANCE, [{"partition": partition, **asdict(at)} for partition, at in self._due.items()])
 
     def begin(self, tx: Connection, partition: int, beginning: Beginning) -> None:
         """Remember within *tx* where this ledger begins to know *partition*."""
