@@ -193,7 +193,10 @@ def put_again(seat: Seat, tx: Connection, row: Row[Any], seal_to: Mapping[Part, 
 
 
 def sign(seat: Seat, cases: Cases, tx: Connection, row: Row[Any]) -> Sealed | Refused:
-    """Number, seal and sign the waiting *row* by this desk's view of the case, and store the bytes within *tx*."""
+    """Number, seal and sign the waiting *row* by this desk's view of the case, and store the bytes within *tx*.
+
+    *row* has ``next_sequence``, the number that is due in its case, as *tx* sees it (`verdicts.row_of`).
+    """
     refused, sealed = Refused("unknown_field"), None
     try:
         made = _seal(seat, cases, tx, row)
@@ -218,7 +221,7 @@ def sign(seat: Seat, cases: Cases, tx: Connection, row: Row[Any]) -> Sealed | Re
 
 
 def _seal(seat: Seat, cases: Cases, tx: Connection, row: Row[Any]) -> Sealed | Refused:
-    sequence, clear = seat.ledger.next_sequence(tx, row.subject), json.loads(row.clear)
+    sequence, clear = row.next_sequence or 1, json.loads(row.clear)
     clear["time"] = times.read(clear["time"])
     clear["consent"] = _concerning(tx, row.subject, clear)
     parts = letters.unseal_draft(seat, row.draft, id=row.id, subject=row.subject) if row.draft is not None else None

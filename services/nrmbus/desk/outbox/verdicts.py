@@ -22,7 +22,11 @@ from nrmbus.wire.registration import Answer, Registration
 _ROW = tables.outbox.c
 _NEXT_ANSWER: Final = select(func.coalesce(func.max(tables.outbox.alias("others").c.answered), 0) + 1).scalar_subquery()
 _CLOSE: Final = queue.CHANGE.values(answered=_NEXT_ANSWER)
-_OF_EVENT: Final = select(tables.outbox).where(_ROW.subject == bindparam("subject"), _ROW.id == bindparam("id"))
+_OF_EVENT: Final = (
+    select(tables.outbox, tables.sequences.c.next.label("next_sequence"))
+    .outerjoin(tables.sequences, tables.sequences.c.subject == _ROW.subject)
+    .where(_ROW.subject == bindparam("subject"), _ROW.id == bindparam("id"))
+)
 _CLOSED_ALONE: Final = select(_ROW.closed).where(
     _ROW.subject == bindparam("subject"), _ROW.id == bindparam("id"), _ROW.state == "closed", _ROW.receipt.is_(None)
 )
@@ -67,7 +71,10 @@ OF_THE_DIRECTORY: Final = frozenset({"agency_suspended", "signature_invalid"})
 
 
 def row_of(tx: Connection, subject: str, id: str) -> Row[Any] | None:
-    """Return the outbox row of an event, or None if this desk did not make it."""
+    """Return the outbox row of an event, or None if this desk did not make it.
+
+    ``next_sequence`` is the number of the next signed event of its case; None before the first.
+    """
     return tx.execute(_OF_EVENT, {"subject": subject, "id": id}).first()
 
 
@@ -80,9 +87,10 @@ def _close(tx: Connection, seq: int, at: str, **values: Any) -> None:
     tx.execute(_CLOSE, {"row": seq, "state": "closed", "closed": at, "again": 0, **values})
 
 
-def _after(seat: Seat, tx: Connection, registration: Registration) -> None:
+def _after(seat: Seat, tx: Connection, registration: Registration, row: Row[Any] | None) -> None:
     # Also for events that a restored ledger has forgotten: the next number follows the registrar's.
-    seat.ledger.pass_sequence(tx, registration.subject, registration.sequence)
+    if row is None or (row.next_sequence or 1) <= registration.sequence:
+        seat.ledger.pass_sequence(tx, registration.subject, registration.sequence)
 
 
 def _answered(registration: Registration) -> dict[str, Any]:
@@ -100,8 +108,8 @@ def _answered(registration: Registration) -> dict[str, Any]:
 
 def registered(seat: Seat, tx: Connection, registration: Registration) -> tuple[str, ...]:
     """Close the row of an own event that was registered; return its recipients, as far as this desk knows them."""
-    _after(seat, tx, registration)
     row = row_of(tx, registration.subject, registration.id)
+    _after(seat, tx, registration, row)
     if row is None:
         return ()
     is_late = row.state == "closed" and row.receipt is None  # a passing answer to another copy of the bytes came first
@@ -119,8 +127,8 @@ def refused(seat: Seat, tx: Connection, registration: Registration) -> Event | N
     Returns the event if the agency's procedure made it: the procedure then releases its reservations, also after a
     passing answer to the same bytes, which may have released none.
     """
-    _after(seat, tx, registration)
     row = row_of(tx, registration.subject, registration.id)
+    _after(seat, tx, registration, row)
     if row is None:
         return None
     if row.resealed:
