@@ -52,16 +52,18 @@ async def publish_event(
     drafts = event_request.drafts_of(seat, wanted, versions.asked(speaks or (), door.desk.speaks))
     await recipients.see(seat, wanted)
 
-    def put(tx: Connection) -> list[tuple[str, str]]:
+    def put(tx: Connection) -> tuple[list[tuple[str, str]], dict[str, Any]]:
         door.require_token(caller)  # the directory may have answered late
-        return [(draft.subject, draft.id or "") for draft in placed(seat, tx, wanted, canonical, drafts)]
+        ids = [(draft.subject, draft.id or "") for draft in placed(seat, tx, wanted, canonical, drafts)]
+        return ids, door.said_within(tx, ids)
 
     try:
-        ids = await door.ledger.together(put)
+        ids, answer = await door.ledger.together(put)
     except WireError as error:
         raise of_wire(error) from None
     seconds, headers = patience(request, wait, prefer)
-    answer = await door.until(lambda: door.said(ids), lambda found: found["verdict"] != "pending", seconds)
+    if seconds and answer["verdict"] == "pending":
+        answer = await door.until(lambda: door.said(ids), lambda found: found["verdict"] != "pending", seconds)
     return JSONResponse(answer, 202 if answer["verdict"] == "pending" else 200, headers)
 
 

@@ -100,7 +100,11 @@ class Door:
     async def said(self, ids: list[tuple[str, str]]) -> dict[str, Any]:
         """Return the state of the events *ids*, each as case and id, together."""
         with self.ledger.read() as tx:
-            found = [views.said(tx, self.seat.me, subject, id) for subject, id in ids]
+            return self.said_within(tx, ids)
+
+    def said_within(self, tx: Connection, ids: list[tuple[str, str]]) -> dict[str, Any]:
+        """Return the same as `said`, as *tx* sees it."""
+        found = [views.said(tx, self.seat.me, subject, id) for subject, id in ids]
         return views.together([refusals.told(self.seat, part) for part in found if part is not None])
 
     async def put_on_record(self, drafts: Collection[Draft]) -> dict[str, Any]:
