@@ -45,7 +45,7 @@ def remember(desk: Desk, record: Verified, hearing: Hearing) -> None:
     if hearing.outcome == "parked":
         desk.parked.add(subject)
         desk.read_ahead(subject, record.consumed.partition, record.read_first)
-    if hearing.view is not None and record.released is None:
+    if hearing.view is not None:
         desk.cases.keep(subject, *hearing.view)
 
 
