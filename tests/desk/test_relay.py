@@ -46,7 +46,7 @@ async def test_what_comes_while_an_event_is_unanswered_leaves_together(
         await sent(given, CASES[0])
         for case in CASES[1:]:
             await given.ask(type="case.signal_recorded", data=SIGNAL, case=case)
-        await eventually("the relay has seen them, and waits", lambda: not ledger.changed.is_set())
+        await eventually("the relay has seen them, and waits for an answer", lambda: given.desk.heard._waiters)
         assert len(given.sent) == 1
 
         before = ledger.count

@@ -81,6 +81,8 @@ class Desk:
         """Metadata of each acknowledgement: the lease by which this process runs the desk."""
         self.heard_again: dict[str, asyncio.Event] = {}
         """Id, and digest of the bytes, of an own event that was sent once more -> set when it was answered again."""
+        self.heard = asyncio.Event()
+        """Set at the commit of each record of the inbox; cleared by the relay before it waits for answers."""
         self.progress = time.monotonic()
         """Monotonic time of the last handled record."""
         self.working = False

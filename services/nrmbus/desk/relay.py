@@ -122,13 +122,13 @@ class Relay:
         request, a transaction of the registrar and one of the inbox (Nagle's algorithm, RFC 896). An event of a desk that has
         nothing else under way is sent at once.
         """
-        changed, left = self._seat.ledger.changed, self._sent + GATHER_SECONDS - time.monotonic()
+        heard, left = self._desk.heard, self._sent + GATHER_SECONDS - time.monotonic()
         if left > 0:
             with suppress(TimeoutError):
                 async with asyncio.timeout(left):
-                    while self._is_unanswered():
-                        changed.clear()
-                        await changed.wait()
+                    while self._is_unanswered():  # until the inbox brings an answer: no other commit is one
+                        heard.clear()
+                        await heard.wait()
 
     def _is_unanswered(self) -> bool:
         with self._seat.ledger.read() as tx:

@@ -31,6 +31,7 @@ LONGEST_WAIT: Final = 5.0
 def remember(desk: Desk, record: Verified, hearing: Hearing) -> None:
     """Bring the desk's memory up to the commit of *record*."""
     desk.progress = time.monotonic()
+    desk.heard.set()
     if record.released is None:  # which says nothing of what comes in
         desk.seat.troubles.pop(record.where[0], None)
         desk.tried.pop(record.where[0], None)
