@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, Final
 from nrmbus.bus.high_water import Mark
 from nrmbus.events.model import Event, Fact
 from nrmbus.events.policy import ProfileActivated
-from nrmbus.registrar.case import Asleep, Case, Known
+from nrmbus.registrar.case import Asleep, Case, Known, Packed
 from nrmbus.registrar.records import Statement
 from nrmbus.registrar.spill_file import Scratch, Submission
 from nrmbus.rules import Rules, View
@@ -153,7 +153,7 @@ class Memory:
             before = case.view
             try:
                 for each in case.asleep:
-                    self._wake(case, each)
+                    self._wake(case, each.value)
             except HistoryError:
                 case.view = before  # half a case must not pass for one
                 raise
@@ -209,7 +209,7 @@ class Memory:
         self._activate(fact)
         case.view = after
         if _is_heard_first(event, case.view):
-            case.heard_first[event.id] = (envelope, said)
+            case.heard_first[event.id] = Packed((envelope, said))
         if case.view.over:
             case.heard_first.clear()  # nobody comes to it any more
         if event.type == EMERGENCY:
@@ -274,7 +274,7 @@ class Memory:
             told = tuple(audience["recipients"])
             self._check_policy(registration.policy)
             asleep = Asleep(found.envelope, told, registration.time, self.number, registration.policy)
-            case.asleep.append(asleep)
+            case.asleep.append(Packed(asleep))
             if is_activation(found.envelope.headers):
                 fact = self._fact(asleep)
                 check_installed(self._rules, self.partition, fact)
@@ -369,7 +369,7 @@ class Memory:
         if _is_heard_first(event, case.view):
             known = self._scratch.answered((event.source, event.subject, event.id))
             assert known is not None  # noqa: S101 - each registration was its submission's answer
-            case.heard_first[event.id] = asleep.record, known.registration
+            case.heard_first[event.id] = Packed((asleep.record, known.registration))
         if case.view.over:
             case.heard_first.clear()  # as `remember` does
 

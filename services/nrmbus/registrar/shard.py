@@ -348,7 +348,7 @@ class Shard:
     def _first(self, case: Case, told: "Told", agency: str, salt: Iterator[bytes]) -> Iterator[Out]:
         """Yield what *agency* must know before the event."""
         for earlier in told.earlier.get(agency, ()):
-            record, said = case.heard_first[earlier]
+            record, said = case.heard_first[earlier].value
             delivery = self.memory.next_delivery(agency, said.digest, next(salt))
             yield self._copy(agency, record.key, record, (said, delivery), None)
 

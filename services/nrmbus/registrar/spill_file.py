@@ -161,13 +161,12 @@ class Scratch:
         found = self._do("select content from aside where subject = ?", (subject,))
         if not found:
             return None
-        self._do("delete from aside where subject = ?", (subject,))
         # Nobody but this process has ever been able to open the file; a snapshot that it began with was signed.
         return self.keep(subject, pickle.loads(found[0][0]))  # noqa: S301
 
     def subjects(self) -> tuple[str, ...]:
-        """Yield every case, in memory or spilled."""
-        return (*self._cases, *(subject for (subject,) in self._do("select subject from aside", ())))
+        """Return every case, in memory or spilled. A case that was read back is in both."""
+        return tuple({**self._cases, **dict(self._do("select subject, null from aside", ()))})
 
     # -- answers -----------------------------------------------------------------------------------------------------
 
@@ -196,10 +195,13 @@ class Scratch:
             self._write_answers()
 
     def _spill(self, keep: int) -> None:
+        rows = []
         while len(self._cases) > keep:
             oldest = next(iter(self._cases))
-            content = pickle.dumps(self._cases.pop(oldest), pickle.HIGHEST_PROTOCOL)
-            self._do("insert into aside values (?, ?)", (oldest, content))
+            rows.append((oldest, pickle.dumps(self._cases.pop(oldest), pickle.HIGHEST_PROTOCOL)))
+        if rows:
+            # The row of a case that was read back stayed where it was, and is written over: cheaper than another one.
+            self._do_all("insert into aside values (?, ?) on conflict do update set content = excluded.content", rows)
             self._any_aside = True
 
     def _write_answers(self) -> None:

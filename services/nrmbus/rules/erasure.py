@@ -1,11 +1,10 @@
 """State of the erasure of a case's data: the decision, holds, and the end of the retention period."""
 
-from dataclasses import dataclass
-
+from nrmbus.events.values import frozen
 from nrmbus.rules.mark import Mark
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AccessHold:
     """Hold on an erasure until the end of the day *until*; *objects_only* if the hold only objects to a decision."""
 
@@ -14,7 +13,7 @@ class AccessHold:
     objects_only: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Erasure:
     """End of access to stored data: the decision, the holds, the decision that is ``due`` and the confirmations.
 
