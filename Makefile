@@ -57,8 +57,8 @@ compiled: install
 	@echo '== Types: mypy'
 	@[ -d .stamps/pycache ] || $(pytest) --quiet --collect-only -m '$(marks)' >/dev/null 2>&1 & $(python) -m mypy; types=$$?; wait; exit $$types
 
-bench: install ## Measure against bare loops; benchmarks/README.md keeps the tables. ONLY=desk, growth, questions, sizes, ledgers, webhooks, streams, pages, figures or peer measures one part
-	@$(python) benchmarks/run.py $(if $(ONLY),--only $(ONLY))
+bench: install ## Measure against bare loops; benchmarks/README.md keeps the tables. ONLY=desk, growth, questions, sizes, ledgers, webhooks, streams, pages, figures or peer measures one part, LONG=1 those of minutes too
+	@$(python) benchmarks/run.py $(if $(ONLY),--only $(ONLY)) $(if $(LONG),--long)
 
 chaos: install ## Kill services and brokers under load, then count what was lost or doubled. BROKERS=3 has three brokers
 	@$(python) -m nrmbus.play.chaos $(if $(BROKERS),--brokers $(BROKERS))

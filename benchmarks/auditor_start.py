@@ -8,20 +8,16 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from http import HTTPStatus
-from itertools import islice
-from pathlib import Path
 from typing import Any, Final
 
 import httpx
-from growth import EVENTS_OF_A_CASE, written
-from throughput import SENDERS, admitted, agencies_of, bus, process
+from growth import History
+from throughput import SENDERS, process
 
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka import clients
 from nrmbus.directory import Identity
-from nrmbus.play.load import stream
 from nrmbus.wire.log.checkpoint import witness_name
 from nrmbus.wire.log.cosignature import Cosigner
 from nrmbus.wire.log.note import Note
@@ -83,36 +79,32 @@ async def _cosign(folder: BusFolder, text: bytes) -> None:
             await producer.send_and_wait(f"nrm.witness.{each}", note)
 
 
-def started(home: Path, count: int) -> Start:
-    """Measure the starts on a history of *count* registrations."""
-    now = datetime.now(UTC).replace(microsecond=0)
-    with bus(home) as (folder, _):
-        admitted(folder)
-        load = stream(agencies_of(folder, max(1, count // EVENTS_OF_A_CASE // len(SENDERS))), now, 1, count=count)
-        asyncio.run(written(folder, islice(load, count), now))
-        places = folder.service("auditor") / "starts"
-        begun = time.perf_counter()
-        with _auditor(folder) as get:
-            _until(lambda: bool(_health(get).get("ready")))
-            first = time.perf_counter() - begun
-            _until(lambda: _health(get)["signed"] == {"0": count})
-            _until(lambda: get("/checkpoint/0").status_code == HTTPStatus.OK)  # published, a moment after it is signed
-            asyncio.run(_cosign(folder, Note.parse(get("/checkpoint/0").content).text))
-            _until(lambda: _health(get)["cosigned"] == {"0": {"size": count, "witnesses": len(SENDERS)}})
-        kept = places.with_name("kept")
-        shutil.move(places, kept)
-        begun = time.perf_counter()
-        with _auditor(folder) as get:
-            _until(lambda: bool(_health(get).get("ready")))
-            without = time.perf_counter() - begun
-        shutil.rmtree(places, ignore_errors=True)
-        shutil.move(kept, places)
-        begun = time.perf_counter()
-        with _auditor(folder) as get:
-            _until(lambda: bool(_health(get).get("ready")))
-            ready = time.perf_counter() - begun
-            _until(lambda: "start_compared" in (folder.path / "auditor.log").read_text())
-            compared = time.perf_counter() - begun
+def started(history: History) -> Start:
+    """Measure the starts on *history*, to which nothing was added yet."""
+    folder, count = history.folder, history.count
+    places = folder.service("auditor") / "starts"
+    begun = time.perf_counter()
+    with _auditor(folder) as get:
+        _until(lambda: bool(_health(get).get("ready")))
+        first = time.perf_counter() - begun
+        _until(lambda: _health(get)["signed"] == {"0": count})
+        _until(lambda: get("/checkpoint/0").status_code == HTTPStatus.OK)  # published, a moment after it is signed
+        asyncio.run(_cosign(folder, Note.parse(get("/checkpoint/0").content).text))
+        _until(lambda: _health(get)["cosigned"] == {"0": {"size": count, "witnesses": len(SENDERS)}})
+    kept = places.with_name("kept")
+    shutil.move(places, kept)
+    begun = time.perf_counter()
+    with _auditor(folder) as get:
+        _until(lambda: bool(_health(get).get("ready")))
+        without = time.perf_counter() - begun
+    shutil.rmtree(places, ignore_errors=True)
+    shutil.move(kept, places)
+    begun = time.perf_counter()
+    with _auditor(folder) as get:
+        _until(lambda: bool(_health(get).get("ready")))
+        ready = time.perf_counter() - begun
+        _until(lambda: "start_compared" in (folder.path / "auditor.log").read_text())
+        compared = time.perf_counter() - begun
     return Start(count, first, without, ready, compared)
 
 

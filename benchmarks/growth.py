@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
@@ -24,11 +25,11 @@ from nrmbus.wire.envelope import decode
 from nrmbus.wire.keys.keys import SigningKey
 
 COUNTS: Final = (10_000, 100_000)
-LONG: Final = 1_000_000
-"""One more count, for `--long`."""
+MILLION: Final = 1_000_000
+"""One more count, for `--million`."""
 EVENTS_OF_A_CASE: Final = 10
 BATCH: Final = 100
-ROUNDS: Final = 4
+ROUNDS: Final = 2
 """Alternating rounds of single events, without and with a snapshot being written; one more before them is not counted."""
 SINGLES: Final = 100
 """Single events of a round."""
@@ -52,6 +53,16 @@ class Growth:
     meanwhile: dict[str, float]
 
 
+@dataclass(frozen=True, slots=True)
+class History:
+    """A bus with *count* registrations, *size* bytes in the topic, and the *singles* that come afterwards, a round each."""
+
+    folder: BusFolder
+    count: int
+    size: int
+    singles: list[list[Submission]]
+
+
 async def _directory(folder: BusFolder) -> Directory:
     home = folder.service("registrar")
     directory = Directory(folder.settings.bus, operator_key(folder.path))
@@ -59,7 +70,7 @@ async def _directory(folder: BusFolder) -> Directory:
         return directory
 
 
-async def written(folder: BusFolder, load: Iterator[Submission], now: datetime) -> int:
+async def _written(folder: BusFolder, load: Iterator[Submission], now: datetime) -> int:
     """Write to the topic of *folder* what a registrar says about *load*; return the bytes."""
     key = Identity.at(folder.service("registrar"), "registrar").signing
     return await _write(folder, shard_of(await _directory(folder), folder.settings.policy), key, load, now)
@@ -101,34 +112,40 @@ def _line(log: Path, event: str) -> dict[str, Any]:
     raise AssertionError(f"the registrar did not say {event}")
 
 
-def grown(home: Path, count: int) -> Growth:
-    """Measure on a history of *count* registrations, ten of a case, each start from the beginning of the process."""
-    now, log = datetime.now(UTC).replace(microsecond=0), home / "registrar.log"
+@contextmanager
+def history(home: Path, count: int) -> Iterator[History]:
+    """Run a broker whose topic has *count* registrations, ten of a case, until the end of the block."""
+    now = datetime.now(UTC).replace(microsecond=0)
     with bus(home) as (folder, _):
         admitted(folder)
-        agencies = agencies_of(folder, count // EVENTS_OF_A_CASE // len(SENDERS))
+        agencies = agencies_of(folder, max(1, count // EVENTS_OF_A_CASE // len(SENDERS)))
         load = stream(agencies, now, 1, count=count + (2 * ROUNDS + 1) * SINGLES)
-        key = Identity.at(folder.service("registrar"), "registrar").signing
-        size = asyncio.run(written(folder, islice(load, count), now))
-        singles = [list(islice(load, SINGLES)) for _ in range(2 * ROUNDS + 1)]
-        started = time.perf_counter()
-        with registrar(folder):
-            _line(log, "owns")
-            without = time.perf_counter() - started
-            said = _line(log, "snapshot_written")
-        started = time.perf_counter()
-        with registrar(folder):
-            _line(log, "snapshot_used")
-            _line(log, "owns")
-            with_snapshot = time.perf_counter() - started
-            asyncio.run(single_ways(folder, singles[0]))  # the broker and the registrar compile and connect
-            quiet, meanwhile = list[float](), list[float]()
-            for turn in range(ROUNDS):
-                quiet += asyncio.run(single_ways(folder, singles[2 * turn + 1]))
-                meanwhile += asyncio.run(_meanwhile(folder, key, singles[2 * turn + 2]))
+        size = asyncio.run(_written(folder, islice(load, count), now))
+        yield History(folder, count, size, [list(islice(load, SINGLES)) for _ in range(2 * ROUNDS + 1)])
+
+
+def grown(history: History) -> Growth:
+    """Measure each start of a registrar on *history* from the beginning of the process."""
+    folder, singles = history.folder, history.singles
+    log, key = folder.path / "registrar.log", Identity.at(folder.service("registrar"), "registrar").signing
+    started = time.perf_counter()
+    with registrar(folder):
+        _line(log, "owns")
+        without = time.perf_counter() - started
+        said = _line(log, "snapshot_written")
+    started = time.perf_counter()
+    with registrar(folder):
+        _line(log, "snapshot_used")
+        _line(log, "owns")
+        with_snapshot = time.perf_counter() - started
+        asyncio.run(single_ways(folder, singles[0]))  # the broker and the registrar compile and connect
+        quiet, meanwhile = list[float](), list[float]()
+        for turn in range(ROUNDS):
+            quiet += asyncio.run(single_ways(folder, singles[2 * turn + 1]))
+            meanwhile += asyncio.run(_meanwhile(folder, key, singles[2 * turn + 2]))
     return Growth(
-        count,
-        size / 2**20,
+        history.count,
+        history.size / 2**20,
         without,
         with_snapshot,
         said["seconds"],

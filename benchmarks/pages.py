@@ -55,9 +55,10 @@ DESK: Final = "special-unit"
 SENDER: Final = "ngo-a"
 CASES: Final = 1_000
 PEOPLE: Final = 50
-ROUNDS: Final = 10
+ROUNDS: Final = 5
+"""Pages of each person, and times that all ask at once."""
 EVERY_SECONDS: Final = 2.0
-TURNS: Final = 4
+TURNS: Final = 2
 """Alternating rounds of single events at the registrar, without and with people at the pages."""
 COLUMNS: Final = 8
 _SIGNAL: Final = {

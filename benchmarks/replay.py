@@ -29,7 +29,7 @@ from nrmbus.wire.committed import committed
 from nrmbus.wire.envelope import decode
 from nrmbus.wire.record import Record
 
-ROUNDS: Final = 3
+ROUNDS: Final = 2
 TWO: Final = 2
 """Processes of a replay in several."""
 BATCH: Final = 100

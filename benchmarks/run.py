@@ -27,7 +27,7 @@ from closed import Closed, checking, closed
 from closed_table import lines as closed_lines
 from figures import figures
 from figures import lines as figure_lines
-from growth import COUNTS, LONG, grown
+from growth import COUNTS, MILLION, grown, history
 from growth import lines as growth_lines
 from ledgers import ledgers
 from ledgers import lines as ledger_lines
@@ -84,6 +84,8 @@ FIGURES: Final = (
 PEER: Final = ("<!-- what `make bench ONLY=peer` measured last -->", "<!-- end of what it measured about a peer -->")
 MOST_SHOWN: Final = 8
 """Steps of the whole run of which one reads how long they took."""
+LONG: Final = ("growth", "sizes", "peer")
+"""Parts of `--long` alone: the state of 100,000 registrations or cases takes minutes to make, and so does the peer's run."""
 SHARE: Final = 10
 """One referral of the comparison of letters for so many events of a round, since letters take longer."""
 
@@ -205,7 +207,7 @@ def _range(side: list[Side]) -> str:
 
 def announce(what: str) -> None:
     """Print what is measured now, since the whole takes many minutes; and remember since when."""
-    print(what, file=sys.stderr)
+    print(f"{time.strftime('%H:%M:%S')} {what}", file=sys.stderr)
     _announced.append((what, time.monotonic()))
 
 
@@ -225,8 +227,11 @@ def main() -> None:
         "--singles", type=int, default=300, help="events sent one by one, for the latencies (default: 300)"
     )
     parser.add_argument("--publications", type=int, default=400, help="publications at a desk a round (default: 400)")
+    parser.add_argument("--long", action="store_true", help=f"measure {', '.join(LONG)} as well, which take minutes")
     parser.add_argument(
-        "--long", action="store_true", help="let a history grow to a million registrations too, and cases to a million"
+        "--million",
+        action="store_true",
+        help="with growth or sizes: let the history grow to a million registrations too, and the cases to a million",
     )
     parser.add_argument(
         "--only",
@@ -241,8 +246,8 @@ def main() -> None:
     parts: dict[str, Callable[[], None]] = {
         "questions": lambda: measure_questions(facts),
         "desk": lambda: measure_desk(facts, asked.publications, asked.rounds),
-        "growth": lambda: measure_growth(facts, (*COUNTS, LONG) if asked.long else COUNTS),
-        "sizes": lambda: measure_sizes(facts, sizes.LONG if asked.long else sizes.SIZES),
+        "growth": lambda: measure_growth(facts, (*COUNTS, MILLION) if asked.million else COUNTS),
+        "sizes": lambda: measure_sizes(facts, sizes.MILLION if asked.million else sizes.SIZES),
         "webhooks": lambda: measure_webhooks(facts),
         "streams": lambda: measure_streams(facts),
         "pages": lambda: measure_pages(facts),
@@ -255,21 +260,23 @@ def main() -> None:
     if asked.only:
         (parts | alone)[asked.only]()
         return
-    for measure in parts.values():
-        measure()
+    for name, measure in parts.items():
+        if asked.long or name not in LONG:
+            measure()
     with tempfile.TemporaryDirectory(prefix="nrmbus-bench-") as scratch:
         rounds, closing = [], []
         for number in range(asked.rounds):
             announce(f"round {number + 1} of {asked.rounds}: in plain text, the registrar and the bare loop")
             home = Path(scratch) / f"round-{number}"
-            beside = peer.peer if number == 0 and peer.can_run() else None
+            beside = peer.peer if asked.long and number == 0 and peer.can_run() else None
             rounds.append(both(home / "plain", asked.events, asked.singles, 0.02, beside))
             announce(f"round {number + 1} of {asked.rounds}: closed, without and with letters")
             closing.append(closed(home / "closed", asked.events, asked.events // SHARE, asked.singles, 0.02))
         written = table(rounds, closing, Path(scratch), asked.events, facts)
     took = f"The whole run took {(time.monotonic() - started) / 60:.1f} minutes, most of them here: {longest()}."
     keep((BEGIN, END), [written, "", took])
-    keep(PEER, [_dated(facts), "", *peer.lines(rounds[0])])
+    if asked.long:
+        keep(PEER, [_dated(facts), "", *peer.lines(rounds[0])])
 
 
 def measure_ledgers(facts: str, address: Address | None) -> None:
@@ -325,14 +332,15 @@ def measure_desk(facts: str, publications: int, rounds: int) -> None:
 def measure_growth(facts: str, counts: Sequence[int]) -> None:
     """Measure the start of a registrar on histories of *counts* registrations, and that of an auditor; keep both tables."""
     found, starts = [], []
-    for count in counts:
-        announce(f"the start of a registrar after {count:,} registrations")
-        with tempfile.TemporaryDirectory(prefix="nrmbus-bench-") as scratch:
-            found.append(grown(Path(scratch), count))
-    for count in auditor_start.COUNTS:
-        announce(f"the start of an auditor after {count:,} registrations")
-        with tempfile.TemporaryDirectory(prefix="nrmbus-bench-") as scratch:
-            starts.append(auditor_start.started(Path(scratch), count))
+    for count in sorted({*counts, *auditor_start.COUNTS}):
+        announce(f"a history of {count:,} registrations is written")
+        with tempfile.TemporaryDirectory(prefix="nrmbus-bench-") as scratch, history(Path(scratch), count) as written:
+            if count in auditor_start.COUNTS:  # first, since the registrar's part adds to the history
+                announce(f"the start of an auditor after {count:,} registrations")
+                starts.append(auditor_start.started(written))
+            if count in counts:
+                announce(f"the start of a registrar after {count:,} registrations")
+                found.append(grown(written))
     keep(GROWTH, [_dated(facts), "", *growth_lines(found)])
     keep(AUDITOR, [_dated(facts), "", *auditor_start.lines(starts)])
 

@@ -45,8 +45,8 @@ from nrmbus.wire.names import CASES, inbox_of
 from nrmbus.wire.record import DELIVERY, REGISTRATION, Record
 
 SIZES: Final = (1_000, 10_000, 100_000)
-LONG: Final = (*SIZES, 1_000_000)
-"""With `--long`."""
+MILLION: Final = (*SIZES, 1_000_000)
+"""With `--million`."""
 SENDER: Final = "ngo-l"
 BATCH: Final = 400
 """Submissions in a transaction while the state grows: as many as a busy registrar takes."""
