@@ -261,8 +261,8 @@ class Given:
         """Let the desk read *record* once; raise the handler's error."""
         await self.inbox.process_message(record)
 
-    async def during(self, request: Awaitable[httpx.Response]) -> httpx.Response:
-        """Return the door's answer to *request*, while the registrar registers all that the desk sends."""
+    async def during(self, request: Awaitable[_T]) -> _T:
+        """Return the answer to *request*, a browser's or the door's, while the registrar registers all that the desk sends."""
         asking = asyncio.ensure_future(request)
         while not asking.done():
             await asyncio.wait([asking], timeout=0.01)

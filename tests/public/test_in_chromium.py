@@ -19,7 +19,7 @@ from nrmbus.intake.store import IntakeStore
 from nrmbus.public.settings import PublicSettings
 from nrmbus.public.site import INFORMATION, PublicSite
 from nrmbus.web.languages import LANGUAGES
-from web.browser import CHROMIUM, chromium, faults, serving, too_wide, watched
+from web.browser import CHROMIUM, chromium, faults, has_head_and_foot, serving, too_wide, watched
 
 pytestmark = [pytest.mark.oracle, pytest.mark.parametrize("program", CHROMIUM, ids=["chromium"][: len(CHROMIUM)])]
 
@@ -131,6 +131,7 @@ async def test_a_message_goes_with_the_page_s_own_proof(
         await page.get_by_label("Number or address").press("Enter")
         await page.locator(".code").wait_for()
         assert (await page.locator(".languages").count(), await faults(page)) == (0, [])
+        assert not await has_head_and_foot(page), "somebody may find the paper with her code"
         code = await page.locator(".code").inner_text()
         (thread,) = store.threads()
         message = store.thread(thread.number).messages[0]  # type: ignore[union-attr]

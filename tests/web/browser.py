@@ -13,7 +13,7 @@ from urllib.parse import urldefrag, urljoin, urlsplit
 import pytest
 import uvicorn
 from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped]  # without types
-from playwright.async_api import BrowserContext, Page, Response, async_playwright
+from playwright.async_api import BrowserContext, Page, PdfMargins, Response, async_playwright
 from starlette.types import ASGIApp
 
 from nrmbus.web.languages import LANGUAGES
@@ -123,6 +123,14 @@ async def faults(page: Page) -> list[str]:
 async def too_wide(page: Page) -> int:
     """Return by how many pixels *page* is wider than its window: nobody should have to scroll sideways."""
     return int(await page.evaluate("document.documentElement.scrollWidth - window.innerWidth"))
+
+
+async def has_head_and_foot(page: Page) -> bool:
+    """Return whether *page* on paper has the browser's own head and foot, as the browser adds by default: title, date and address."""
+    margin = PdfMargins(top="1cm", right="1cm", bottom="1cm", left="1cm")
+    both = [await page.pdf(display_header_footer=each, margin=margin) for each in (True, False)]
+    with_them, without = [re.findall(rb"stream\r?\n(.*?)endstream", each, re.DOTALL) for each in both]
+    return with_them != without
 
 
 def watched(page: Page) -> list[str]:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -21,7 +22,7 @@ from nrmbus.desk.web.application import AgencyPages
 from nrmbus.intake.messages import Hotline
 from nrmbus.intake.store import IntakeStore
 from nrmbus.web.languages import Language
-from web.browser import CHROMIUM, WALKED, chromium, faults, kinds, serving, tab_to, too_wide, watched
+from web.browser import CHROMIUM, WALKED, chromium, faults, has_head_and_foot, kinds, serving, tab_to, too_wide, watched
 
 pytestmark = [
     pytest.mark.oracle, pytest.mark.usefixtures("cheap_passwords"), pytest.mark.parametrize("program", CHROMIUM, ids=["chromium"][: len(CHROMIUM)]),
@@ -150,6 +151,39 @@ async def test_a_page_on_paper_has_all_its_columns_and_nothing_to_press(
     assert set(wide.values()) == {0}
     assert set(pressed.values()) == {0}
     assert [each for found in addresses.values() for each in found] == []
+
+
+async def test_the_person_s_paper_has_no_address_of_the_desk_on_it(tmp_path: Path, program: str) -> None:
+    """Given a browser that prints its own head and foot, then no sheet of a copy of one page or of many has them, and a page for colleagues has; Back and another language lead to the form."""
+    async with at_work(tmp_path, "en") as (here, starts), chromium(program) as browser:
+        page = await browser.new_page()
+        await page.goto(starts[1])
+        is_on_others = await has_head_and_foot(page)
+        asks = f"{starts[1]}/referrals/{REF}/copy"
+        await page.goto(asks)
+        await page.locator("input[value=contacts]").check()
+        await page.get_by_role("button", name="Русский").click()
+        await page.locator("html[lang=ru]").wait_for()
+        is_kept = await page.locator("input[value=contacts]").is_checked()
+        await page.goto(asks)
+        await page.locator("input[value=contacts]").check()
+        await page.locator("input[name=language][value=en]").check()
+        await here.during(page.locator("#kept .govuk-button").click())
+        await page.locator(".nrm-paper__sheet").wait_for()
+        address = urlsplit(page.url).path
+        is_on_one = await has_head_and_foot(page)
+        await page.evaluate("""() => {
+          const sheet = document.querySelector(".nrm-paper__sheet");
+          for (let more = 0; more < 40; more++) sheet.append(sheet.querySelector("section").cloneNode(true));
+        }""")
+        is_on_many = await has_head_and_foot(page)
+        await here.during(page.reload())
+        await page.locator(".nrm-paper__sheet").wait_for()
+        await page.go_back()
+        await page.locator("#kept").wait_for()
+
+    assert (address, is_kept) == ("/app/print", True)
+    assert (is_on_others, is_on_one, is_on_many) == (True, False, False)
 
 
 async def test_a_referral_is_answered_by_the_keyboard_alone(tmp_path: Path, program: str) -> None:

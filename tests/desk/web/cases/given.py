@@ -15,6 +15,9 @@ from nrmbus.desk.staff.members import Member
 from nrmbus.wire.envelope import decode
 
 AT: Final = f"/app/cases/{CASE}"
+PAPER: Final = "/app/print"
+COPY: Final = {"case": CASE, "referral": REF}
+"""What the form of the person's copy names beside what is chosen."""
 REFERRAL: Final[dict[str, Any]] = {
     "to": ["vac"], "mode": "referral", "reason": "LegalAid", "urgency": "normal", "services": ["legal"],
 }  # fmt: skip

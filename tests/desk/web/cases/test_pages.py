@@ -12,7 +12,19 @@ import pytest
 from agencies import CASE, SIGNAL
 from desk.given import CANARY, REF, Given, desk_of
 from desk.web.browsing import browsing, member, titles
-from desk.web.cases.given import AT, CONSENT, REFERRAL, TAKEN_BACK, after_a_loss, at_vac, came, opened, referred
+from desk.web.cases.given import (
+    AT,
+    CONSENT,
+    COPY,
+    PAPER,
+    REFERRAL,
+    TAKEN_BACK,
+    after_a_loss,
+    at_vac,
+    came,
+    opened,
+    referred,
+)
 from nrmbus.desk.staff.permissions import Permission
 from nrmbus.desk.state import labels
 from nrmbus.desk.web.acts.told import TOLD
@@ -379,11 +391,16 @@ async def test_an_unknown_case_and_another_agency_s_are_the_same_404(below: str,
 
 
 async def test_a_referral_of_another_case_is_not_found(tmp_path: Path) -> None:
-    """The address of a referral counts in its own case alone."""
-    async with at_vac(tmp_path, member(*EVERYTHING)) as (_, browser, _):
+    """The address of a referral counts in its own case alone, and so does the form of the person's copy, which names both."""
+    forms = [{}, {"case": CASE}, {"referral": REF}, {**COPY, "case": "1" * 32}, {**COPY, "referral": "9" * 32}]
+    async with at_vac(tmp_path, member(*EVERYTHING)) as (here, browser, _):
         page = await browser.get(f"{AT}/referrals/{'9' * 32}/copy")
+        papers = [await browser.post(PAPER, data={**each, "language": "en", "says": "contacts"}) for each in forms]
+        sent = await here.out()
 
     assert page.status_code == 404
+    assert {each.status_code for each in papers} == {404}
+    assert sent == []
 
 
 async def test_the_agency_s_own_label_stands_in_the_bar_and_on_no_paper(tmp_path: Path) -> None:
@@ -396,7 +413,7 @@ async def test_the_agency_s_own_label_stands_in_the_bar_and_on_no_paper(tmp_path
         pages = [await browser.get(AT + below) for below in PAGES]
         papers = [
             await here.during(browser.post(f"{AT}/sheet", data={"purpose": "court"})),
-            await here.during(browser.post(f"{AT}/referrals/{REF}/copy", data={"language": "en", "says": "all"})),
+            await here.during(browser.post(PAPER, data={**COPY, "language": "en", "says": "all"})),
         ]
 
     assert all(label in page.text and "Colleague: 4712" in page.text for page in pages)

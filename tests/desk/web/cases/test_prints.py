@@ -1,6 +1,7 @@
 """What is printed of a case is recorded as handed on before it is shown, and has nothing from a letter."""
 
 import json
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,10 @@ from agencies import CASE, JOINED, SIGNAL, identity, operator
 from desk.given import CANARY, REF, Given, desk_of
 from desk.test_directory import directory
 from desk.web.browsing import browsing, gone, member
-from desk.web.cases.given import AT, CONSENT, REFERRAL, TAKEN_BACK, at_vac, came
+from desk.web.cases.given import AT, CONSENT, COPY, PAPER, REFERRAL, TAKEN_BACK, at_vac, came
 from nrmbus.desk.http.served import Door
 from nrmbus.directory.entry import Contact, Kind
 from nrmbus.web.languages import LANGUAGES, Language
-
-COPY = f"{AT}/referrals/{REF}/copy"
 
 
 async def shown(here: Given, browser: httpx.AsyncClient, path: str, **form: str) -> httpx.Response:
@@ -44,7 +43,7 @@ async def test_the_person_s_copy_is_in_her_language(language: Language, tmp_path
     asked = {"az": "Onlardan nə istənilib", "en": "What they were asked for", "ru": "чём их попросили"}
     told = {"az": "adınız, doğum tarixiniz", "en": "your name, birth date", "ru": "ваше имя, дата рождения"}
     async with at_vac(tmp_path, member()) as (here, browser, _):
-        paper = await shown(here, browser, COPY, language=language, says="all")
+        paper = await shown(here, browser, PAPER, **COPY, language=language, says="all")
 
         assert paper.status_code == 200
         assert f'<html lang="{language}"' in paper.text
@@ -69,7 +68,7 @@ async def test_the_person_s_copy_has_no_telephone_that_nobody_answers(
     found.add(operator().entry(found, identity("old-line"), "hotline", JOINED, None, None, line))
     async with at_vac(tmp_path, member()) as (here, browser, _):
         gone(here, "old-line", kind, found)
-        paper = await shown(here, browser, COPY, language="en", says=says)
+        paper = await shown(here, browser, PAPER, **COPY, language="en", says=says)
 
     assert paper.status_code == 200
     assert ("Example Line" in paper.text, "+994 00 000 00 09" in paper.text) == (is_there, is_there)
@@ -90,8 +89,8 @@ async def test_the_person_s_copy_says_on_which_ground_each_agency_was_told(
     async with at_vac(tmp_path, member()) as (here, browser, _):
         for type, data in course:
             await came(here, type, data)
-        paper = await shown(here, browser, COPY, language="en", says="all")
-        found = await shown(here, browser, COPY, language="en", says="contacts")
+        paper = await shown(here, browser, PAPER, **COPY, language="en", says="all")
+        found = await shown(here, browser, PAPER, **COPY, language="en", says="contacts")
 
     assert ground in paper.text
     assert "Ground:" not in found.text
@@ -107,10 +106,10 @@ async def test_a_consent_that_has_ended_is_not_the_ground_of_today(
             await came(here, type, data)
         await came(here, "consent.given", CONSENT | {"expires": "2026-03-10"})
         here.clock.time += timedelta(days=7)
-        held = await shown(here, browser, COPY, language="en", says="all")
+        held = await shown(here, browser, PAPER, **COPY, language="en", says="all")
         here.clock.time += timedelta(days=3)
-        paper = await shown(here, browser, COPY, language="en", says="all")
-        papers = [await shown(here, browser, COPY, language=each, says="all") for each in ("az", "ru")]
+        paper = await shown(here, browser, PAPER, **COPY, language="en", says="all")
+        papers = [await shown(here, browser, PAPER, **COPY, language=each, says="all") for each in ("az", "ru")]
 
     assert "Ground: your consent of 2 March 2026." in held.text
     assert "Ground: a consent of yours that has ended since." in paper.text
@@ -126,7 +125,7 @@ async def test_the_person_s_copy_says_nothing_of_an_answer_that_is_not_known_her
         await came(here, "referral.submitted", REFERRAL | {"to": ["fund", "vac"]}, referral=REF)
         await here.settle()
         await here.registered(type="referral.accepted", ref=REF, data={"next_step": "plan"})
-        paper = await shown(here, browser, COPY, language="en", says="all")
+        paper = await shown(here, browser, PAPER, **COPY, language="en", says="all")
 
     assert paper.text.count("It has said yes.") == 1
     assert "It has not answered yet." not in paper.text
@@ -139,7 +138,7 @@ async def test_the_copy_of_a_child_whom_others_referred_says_nothing_of_the_answ
     async with desk_of("guardianship", tmp_path) as here, browsing(here, member()) as browser:
         await came(here, "safeguard.child_flagged", bodies)
         await came(here, "referral.submitted", sent, referral=REF, legalbasis="CoM 21/2008 art. 7")
-        paper = await shown(here, browser, COPY, language="en", says="all")
+        paper = await shown(here, browser, PAPER, **COPY, language="en", says="all")
 
     assert "<h2>special-unit</h2>" in paper.text
     assert "It has not answered yet." not in paper.text
@@ -148,12 +147,27 @@ async def test_the_copy_of_a_child_whom_others_referred_says_nothing_of_the_answ
 async def test_a_paper_that_somebody_may_find_has_names_and_numbers_alone(tmp_path: Path) -> None:
     """Given a person who cannot carry more, the paper does not say what the agencies do, or that there is a case."""
     async with at_vac(tmp_path, member()) as (here, browser, _):
-        paper = (await shown(here, browser, COPY, language="en", says="contacts")).text.partition("<main")[2]
+        paper = (await shown(here, browser, PAPER, **COPY, language="en", says="contacts")).text.partition("<main")[2]
         assert await copies(here) == [{"form": "addresses", "paper_language": "eng"}]
 
     assert "<h2>vac</h2>" in paper
     for word in ("Legal aid", "Victim", "referral", CASE, "told"):
         assert word not in paper
+
+
+async def test_the_address_of_the_person_s_copy_says_nothing_of_her(tmp_path: Path) -> None:
+    """Given a browser that prints the address on the paper, then it has neither case nor referral; a form with a mistake, in each language, leads there too."""
+    async with at_vac(tmp_path, member()) as (here, browser, _):
+        asked = await browser.get(f"{AT}/referrals/{REF}/copy")
+        wrong = await shown(here, browser, PAPER, **COPY)
+        paper = await shown(here, browser, PAPER, **COPY, says="contacts", language="ru")
+
+    for page in (asked, wrong):
+        assert set(re.findall(r'action="([^"?]+)', page.text.partition('id="kept"')[2])) == {PAPER}
+        assert set(re.findall(r'formaction="([^"?]+)', page.text)) == {PAPER}
+        assert f'name="case" value="{CASE}"' in page.text
+        assert f'name="referral" value="{REF}"' in page.text
+    assert (asked.status_code, wrong.status_code, paper.status_code) == (200, 422, 200)
 
 
 async def test_the_case_sheet_has_the_course_of_the_case_and_is_recorded(tmp_path: Path) -> None:
@@ -169,7 +183,7 @@ async def test_the_case_sheet_has_the_course_of_the_case_and_is_recorded(tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("path", "form"), [(COPY, {"language": "en", "says": "all"}), (f"{AT}/sheet", {"purpose": "court"})]
+    ("path", "form"), [(PAPER, {**COPY, "language": "en", "says": "all"}), (f"{AT}/sheet", {"purpose": "court"})]
 )
 async def test_nothing_is_shown_before_it_is_recorded(
     path: str, form: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -194,8 +208,8 @@ async def test_without_a_choice_nothing_is_recorded(tmp_path: Path) -> None:
     """Given a form with nothing chosen, or another language, the page asks again."""
     async with at_vac(tmp_path, member()) as (here, browser, _):
         answers = [
-            await shown(here, browser, COPY, language="de", says="all"),
-            await shown(here, browser, COPY, language="en"),
+            await shown(here, browser, PAPER, **COPY, language="de", says="all"),
+            await shown(here, browser, PAPER, **COPY, language="en"),
             await shown(here, browser, f"{AT}/sheet"),
         ]
 

@@ -7,9 +7,8 @@ from typing import Final
 import pytest
 
 from desk.documents.test_reading import received
-from desk.given import REF
 from desk.web.browsing import member
-from desk.web.cases.given import AT, at_vac, opened
+from desk.web.cases.given import AT, COPY, PAPER, at_vac, opened
 from desk.web.cases.test_pages import EVERYTHING, PAGES
 from desk.web.cases.test_sharing import FILE, SAID, SHARE
 
@@ -76,15 +75,16 @@ async def test_every_page_of_a_case_can_be_followed_without_seeing_it(tmp_path: 
         await received(here)
         await here.settle()
         pages = {below: (await browser.get(AT + below)).text for below in (*PAGES, "/documents/share")}
-        for below in ("/letters", "/documents", "/sheet", f"/referrals/{REF}/copy"):
+        for below in ("/letters", "/documents", "/sheet"):
             pages[f"{below} with errors"] = (await browser.post(AT + below)).text
+        pages["copy with errors"] = (await browser.post(PAPER, data=COPY)).text
         pages["share with errors"] = (await browser.post(SHARE, files=FILE)).text
         pages["share, checked"] = (await browser.post(SHARE, data=SAID, files=FILE)).text
         pages["opened"] = (await opened(here, browser, id)).text
         pages["who read"] = (await browser.get(f"{AT}/reads")).text
         pages["sheet"] = (await here.during(browser.post(f"{AT}/sheet", data={"purpose": "court"}))).text
-        paper = {"language": "en", "says": "all"}
-        pages["copy"] = (await here.during(browser.post(f"{AT}/referrals/{REF}/copy", data=paper))).text
+        paper = {**COPY, "language": "en", "says": "all"}
+        pages["copy"] = (await here.during(browser.post(PAPER, data=paper))).text
 
     assert {name: found for name, page in pages.items() if (found := Structure(page).faults)} == {}
 

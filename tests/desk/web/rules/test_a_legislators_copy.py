@@ -13,8 +13,7 @@ from auditor.web.given import Hall
 from copies import MIGRATION_DECIDES, NAME, RECOVERY_OF_45_DAYS, REFER_IN_36_HOURS, Change, copied, copy, known_here
 from desk.given import desk_of
 from desk.web.browsing import browsing, member
-from desk.web.cases.given import came, referred
-from desk.web.cases.test_prints import COPY as PAPER
+from desk.web.cases.given import COPY, PAPER, came, referred
 from desk.web.notices.test_notices import OVERDUE, mailing
 from intake.public_page import here as public_page
 from nrmbus.auditor.reports.what_if import differences
@@ -189,7 +188,7 @@ async def test_the_persons_copy_follows(tmp_path: Path, language: Language) -> N
     async with desk_of("vac", tmp_path) as here, browsing(here, member()) as browser:
         await referred(here)
         await came(here, "safeguard.child_flagged", {"to": ["guardianship"], "basis": "document"})
-        paper = (await here.during(browser.post(PAPER, data={"language": language, "says": "all"}))).text
+        paper = (await here.during(browser.post(PAPER, data={**COPY, "language": language, "says": "all"}))).text
 
     assert "XX Act 9/2027 art. 3" in paper
     assert "CoM 21/2008" not in paper

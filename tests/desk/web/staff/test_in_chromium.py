@@ -10,7 +10,7 @@ from desk.staff.given import PASSWORD
 from desk.web.staff.given import OPEN, office
 from nrmbus.desk.staff.members import NewMember
 from nrmbus.desk.web.application import AgencyPages
-from web.browser import CHROMIUM, chromium, serving, watched
+from web.browser import CHROMIUM, chromium, has_head_and_foot, serving, watched
 
 pytestmark = [
     pytest.mark.oracle,
@@ -59,6 +59,7 @@ async def test_a_passkey_is_set_up_at_the_first_sign_in_and_signs_in_alone(tmp_p
         await page.press("#again", "Enter")
         await page.click("#passkey-button")
         await page.wait_for_selector(".nrm-codes")
+        assert not await has_head_and_foot(page), "a paper with codes does not say where they sign in"
         await page.goto(f"{address}/app/account")
         await page.click(".nrm-who button")
         await page.wait_for_url("**/sign-in?out=1")

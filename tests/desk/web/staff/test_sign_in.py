@@ -205,6 +205,19 @@ async def test_each_of_several_late_forms_is_named_and_sent_apart(tmp_path: Path
         assert len(re.findall(r'action="/app/cases/', left.text)) == 2
 
 
+async def test_a_late_form_of_a_paper_names_its_case(tmp_path: Path) -> None:
+    """Given the form of the person's copy, whose address says nothing, then it is named by the case that it is about."""
+    async with office(tmp_path) as it:
+        await it.here.registered(type="case.signal_recorded", data=SIGNAL)
+        await it.signed_in(NAME, "worker")
+        it.later(minutes=16)
+        await it.send("/print", case=CASE, referral="34" * 16, says="contacts", language="en")
+        await it.send("/sign-in", name=NAME, password=OPEN)
+        page = await it.get("/late-form")
+
+    assert f"The person's own copy · Case {CASE[:8]}" in text_of(page)
+
+
 async def test_a_late_form_says_what_its_button_did(tmp_path: Path) -> None:
     """Given forms that send or delete a draft, and that answer, close or delete a message, then no two are called the same."""
     async with office(tmp_path) as it:

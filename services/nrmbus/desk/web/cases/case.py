@@ -81,9 +81,13 @@ class Step:
 class Case:
     """One case of this agency."""
 
-    def __init__(self, visit: Visit, tx: Connection) -> None:
-        """Look at the case of the page's address within *tx*. Raises NotFound, for another agency's case as for none."""
-        self.visit, self.subject = visit, visit.path("ref")
+    def __init__(self, visit: Visit, tx: Connection, subject: str | None = None) -> None:
+        """Look at the case *subject* within *tx*, by default that of the page's address.
+
+        Raises:
+            NotFound: there is no such case, or it is another agency's.
+        """
+        self.visit, self.subject = visit, visit.path("ref") if subject is None else subject
         desk = visit.door.desk
         told = views.case(tx, desk, self.subject)
         self.unsent = tuple(_unregistered(visit, tx, self.subject))

@@ -39,6 +39,8 @@ routes: Final = Pages()
 _ASKED: Final = ("reason", "urgency", "services")
 """Fields of the request that the person's copy shows."""
 SUBMITTED: Final = "referral.submitted"
+PAPER: Final = "/print"
+"""Address of the person's copy: it says nothing of her, not even that there is a case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,18 +61,22 @@ async def ask_copy(visit: Visit) -> Response:
     """Ask in which language the person's copy is printed, and how much it may say."""
     with visit.door.ledger.read() as tx:
         case = Case(visit, tx)
-        referral, _ = _referral(case, tx)
+        referral, _ = _referral(case, tx, visit.path("referral"))
     return _asked(case, referral)
 
 
-@routes.post("/cases/{ref}/referrals/{referral}/copy", may="open_letters")
+@routes.post(PAPER, may="open_letters")
 async def copy(visit: Visit) -> Response:
-    """Have the registrar record who reads and that the person gets her copy, then show it for printing."""
+    """Have the registrar record who reads and that the person gets her copy, then show it for printing.
+
+    The form names the case and the referral, so that the address does not: a browser may print it on the paper.
+    """
     form = await visit.form()
     language = next((each for each in LANGUAGES if each == form["language"]), None)
     with visit.door.ledger.read() as tx:
-        case = Case(visit, tx)
-        referral, told = _referral(case, tx)
+        case = Case(visit, tx, form["case"])
+        referral, told = _referral(case, tx, form["referral"])
+    visit.back = f"{case.path}/referrals/{referral.ref}/copy"
     if form["go"] == LANGUAGE:
         return _asked(case, referral, language=language, says=form["says"])
     if language is None or form["says"] not in {"all", "contacts"}:
@@ -136,9 +142,8 @@ def _issued(case: Case, ref: str, language: Language, says: str) -> Draft:
     )
 
 
-def _referral(case: Case, tx: Connection) -> tuple[Referral, Mapping[str, Any]]:
-    """Return the referral of the page's address. Raises NotFound if the case has none."""
-    ref = case.visit.path("referral")
+def _referral(case: Case, tx: Connection, ref: str) -> tuple[Referral, Mapping[str, Any]]:
+    """Return the referral *ref* of the case. Raises NotFound if the case has none."""
     told = courses.referrals(tx, case.visit.door.desk, case=case.subject, ref=ref)
     found = next((each for each in referrals_of(case, tx) if each.ref == ref), None)
     if found is None or not told:
@@ -164,7 +169,7 @@ def _asked(
         "cases/ask_copy.html.j2", title=t("The person's own copy"), case=case, referral=referral, languages=LANGUAGES,
         language=language, says_what=says, errors=errors, refused=t(refused.sentence) if refused else "",
         has_errors=bool(errors or refused), status=refused.status if refused else 422 if errors else 200,
-        keeps=url(f"{case.path}/referrals/{referral.ref}/copy"),
+        keeps=url(PAPER),
     )  # fmt: skip
 
 

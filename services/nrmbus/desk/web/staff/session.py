@@ -71,6 +71,9 @@ def _about(visit: Visit, form: LateForm) -> str:
             step = t.code("act", type)
         case ["cases", subject, *rest]:
             page = "/".join(("/cases/…", *rest))
+        case ["print"]:
+            step = t("The person's own copy")
+            subject = next((value for name, value in form.pairs if name == "case"), "")
         case ["intake", number, *rest]:
             step, does = (
                 t("Message {number}", number=number),
