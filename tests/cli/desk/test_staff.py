@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
 from desk.cheap import cheap_passwords
 from desk.given import desk_of
@@ -85,3 +86,71 @@ async def test_a_member_is_added_listed_reset_and_removed(
         for gone in ("Leyla Example", "nobody"):
             with pytest.raises(BusError, match="Nobody of this name"):
                 await staff._removed(folder, "ngo-a", gone)
+
+
+@pytest.mark.parametrize(
+    ("words", "typed"),
+    [
+        ([], "Leyla Example\n"),
+        (["--email", "-"], "Leyla Example\nleyla@example.org\n"),
+        (["--subject", "-", "--email", "-"], "Leyla Example\nleyla@example.org\n8f31\n"),
+        (["Leyla Example", "--email", "leyla@example.org"], ""),
+    ],
+)
+def test_a_member_s_name_need_not_stand_on_a_command_line(
+    words: list[str], typed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a machine whose other users can see command lines, and a shell that keeps them, then name, address and subject come by standard input.
+
+    Standard output has the one-time password alone, and the command to come names the member by the number.
+    """
+    sent = list[dict[str, Any]]()
+
+    async def added(_folder: BusFolder, _agency: str, asked: dict[str, Any]) -> tuple[dict[str, Any], str]:
+        sent.append(asked)
+        about = {"number": "482913", "password": "once", "once_ends": "2026-05-01T10:00:00Z", "second_factor": []}
+        return {**about, "name": asked["name"]}, Asked.url
+
+    monkeypatch.setattr(staff, "_added", added)
+    line = ["add", "ngo-a", *words, "--role", "worker", "--data", str(tmp_path)]
+    done = CliRunner().invoke(staff.app, line, input=typed)
+
+    assert done.exit_code == 0, done.output
+    (asked,) = sent
+    values = [asked.get(each) for each in ("name", "email", "subject")]
+    expected = typed.splitlines() or ["Leyla Example", "leyla@example.org"]
+    assert values == [*expected, None, None][:3]
+    assert done.stdout == "once\n"
+    assert "nrmbus staff reset ngo-a 482913" in done.stderr
+
+
+def test_a_name_that_nobody_types_adds_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given an empty line, or an end of standard input, then the command says so, and the desk is not asked."""
+
+    async def added(*_: object) -> tuple[dict[str, Any], str]:
+        raise AssertionError("the desk was asked")
+
+    monkeypatch.setattr(staff, "_added", added)
+    for typed in ("", "\n"):
+        done = CliRunner().invoke(staff.app, ["add", "ngo-a", "--role", "worker", "--data", str(tmp_path)], input=typed)
+        assert isinstance(done.exception, BusError)
+        assert "nothing was typed" in str(done.exception)
+
+
+@pytest.mark.parametrize(("command", "does"), [("reset", "_reset"), ("remove", "_removed")])
+@pytest.mark.parametrize(("words", "typed"), [(["482913"], ""), ([], "Leyla Example\n")])
+def test_a_member_is_reset_and_removed_without_a_name_on_the_command_line(
+    command: str, does: str, words: list[str], typed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The number names nobody to other users of the machine; a name that the command line leaves out is asked for."""
+    meant = list[str]()
+
+    async def done_to(_folder: BusFolder, _agency: str, who: str) -> tuple[dict[str, Any], str]:
+        meant.append(who)
+        return {"name": "Leyla Example", "number": "482913", "second_factor": ["provider"]}, Asked.url
+
+    monkeypatch.setattr(staff, does, done_to)
+    done = CliRunner().invoke(staff.app, [command, "ngo-a", *words, "--data", str(tmp_path)], input=typed)
+
+    assert done.exit_code == 0, done.output
+    assert meant == [*words, *typed.splitlines()]

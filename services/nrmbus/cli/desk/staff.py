@@ -23,7 +23,24 @@ from nrmbus.web.languages import Language
 app = Commands("staff", "The agency's people: who signs in at the pages of its desk, with which roles.")
 
 Agency = Annotated[str, typer.Argument(help="The agency whose desk the member signs in at; the desk must run.")]
-Name = Annotated[str, typer.Argument(help="By which the member signs in, and which colleagues see.")]
+_SEEN: Final = "Other users can see a command line, and the shell keeps it."
+Name = Annotated[
+    str | None,
+    typer.Argument(
+        help="By which the member signs in, and which colleagues see. Leave it out to type it, or to give it as a line of "
+        f"standard input. {_SEEN}",
+        show_default=False,
+    ),
+]
+Member = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="NUMBER",
+        help="Number of the member in nrmbus staff list. A name does too; leave it out to type it, or to give it as a line "
+        f"of standard input. {_SEEN}",
+        show_default=False,
+    ),
+]
 
 PAGES: Final = "/app/"
 
@@ -37,21 +54,23 @@ class Role(StrEnum):
     ADMINISTRATOR = "administrator"
 
 
-@app.register(example='nrmbus staff add ngo-a "Leyla Example" --role worker --language az')
+@app.register(example="nrmbus staff add ngo-a --role worker --language az")
 def add(
     agency: Agency,
-    name: Name,
+    name: Name = None,
     *,
     role: Annotated[list[Role], typer.Option(help="What the member does, as often as needed.")],
     language: Annotated[Language, typer.Option(help="Language of pages and mails.")] = "az",
     email: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help="For notices, which say nothing of a case.")
+        str | None,
+        typer.Option(metavar="ADDRESS", help="For notices, which say nothing of a case; - to type it, as the name."),
     ] = None,
     subject: Annotated[
         str | None,
         typer.Option(
             metavar="TEXT",
-            help="By which the agency's own sign-in (`provider` in agency.json) names the member, who then needs no password.",
+            help="By which the agency's own sign-in (`provider` in agency.json) names the member, who then needs no password; "
+            "- to type it, as the name.",
         ),
     ] = None,
     as_json: AsJson = False,
@@ -62,9 +81,12 @@ def add(
     The member signs in with it within three days, and then chooses a password and a second factor. The bus never sees the
     name, only a random number.
     """
-    asked: dict[str, Any] = {"name": name, "roles": [each.value for each in role], "language": language}
-    asked |= {key: value for key, value in (("email", email), ("subject", subject)) if value is not None}
-    _tell(agency, *asyncio.run(_added(context.folder, agency, asked)), as_json=as_json)
+    folder = context.folder
+    asked: dict[str, Any] = {"name": _typed("Name", name), "roles": [each.value for each in role], "language": language}
+    for key, question, given in (("email", "E-mail address", email), ("subject", "Subject", subject)):
+        if given is not None:
+            asked[key] = _typed(question, None if given == "-" else given)
+    _tell(agency, *asyncio.run(_added(folder, agency, asked)), as_json=as_json)
 
 
 @app.register(name="list", example="nrmbus staff list ngo-a")
@@ -76,23 +98,40 @@ def show(agency: Agency, *, as_json: AsJson = False, context: BusContext) -> Non
     elif staff:
         Console().print(_table(staff))
     else:
-        typer.echo(f"Nobody signs in at the desk of {agency}: nrmbus staff add {agency} NAME --role administrator")
+        typer.echo(f"Nobody signs in at the desk of {agency}: nrmbus staff add {agency} --role administrator")
 
 
-@app.register(example='nrmbus staff remove ngo-a "Leyla Example"')
-def remove(agency: Agency, name: Name, *, context: BusContext) -> None:
+@app.register(example="nrmbus staff remove ngo-a 482913")
+def remove(agency: Agency, member: Member = None, *, context: BusContext) -> None:
     """Let a member sign in no more, and end all of the member's sessions; number and name stay for the record of readings."""
-    asyncio.run(_removed(context.folder, agency, name))
-    typer.echo(f"{name} signs in no more at the desk of {agency}.")
+    folder, who = context.folder, _typed("Name or number", member)
+    asyncio.run(_removed(folder, agency, who))
+    typer.echo(f"{who} signs in no more at the desk of {agency}.")
 
 
-@app.register(example='nrmbus staff reset ngo-a "Leyla Example"')
-def reset(agency: Agency, name: Name, *, as_json: AsJson = False, context: BusContext) -> None:
+@app.register(example="nrmbus staff reset ngo-a 482913")
+def reset(agency: Agency, member: Member = None, *, as_json: AsJson = False, context: BusContext) -> None:
     """Give a member another one-time password, and print it: password and second factors are forgotten, and sessions end.
 
     A member gets none if the agency's own sign-in names the member, or if nobody signs in otherwise.
     """
-    _tell(agency, *asyncio.run(_reset(context.folder, agency, name)), as_json=as_json)
+    folder, who = context.folder, _typed("Name or number", member)
+    _tell(agency, *asyncio.run(_reset(folder, agency, who)), as_json=as_json)
+
+
+def _typed(question: str, given: str | None) -> str:
+    """Return *given*; if the command line leaves it out, the answer to *question* at the terminal or on standard input.
+
+    Raises:
+        BusError: the answer is empty.
+    """
+    if given is not None:
+        return given
+    # Typer's prompt writes a space to standard output, which has the one-time password alone.
+    typer.echo(f"{question}: ", nl=False, err=True)
+    if not (answer := typer.get_text_stream("stdin").readline().strip()):
+        raise BusError(f"{question}: nothing was typed. Give the command again, and type a line.")
+    return answer
 
 
 async def _added(folder: BusFolder, agency: str, asked: dict[str, Any]) -> tuple[dict[str, Any], str]:
@@ -119,7 +158,9 @@ async def _number_of(door: Door, name: str) -> str:
     there = [each for each in await _all(door) if each["state"] != "removed"]
     found = [each["number"] for each in there if name in (each["name"], each["number"])]
     if not found:
-        raise BusError("Nobody of this name signs in there: nrmbus staff list has the names as they are written.")
+        raise BusError(
+            "Nobody of this name signs in there: nrmbus staff list has the names as they are written, and the numbers."
+        )
     return str(found[0])
 
 
@@ -140,7 +181,7 @@ def _tell(agency: str, member: dict[str, Any], url: str, *, as_json: bool) -> No
     if "password" not in member and "provider" not in member["second_factor"]:
         typer.echo(
             f"{member['name']} cannot sign in, since nobody signs in with a password here: nrmbus staff remove {agency} "
-            f"'{member['name']}', then nrmbus staff add with --subject."
+            f"{member['number']}, then nrmbus staff add with --subject."
         )
         return
     if "password" not in member:
@@ -150,7 +191,7 @@ def _tell(agency: str, member: dict[str, Any], url: str, *, as_json: bool) -> No
     typer.echo(
         f"This one-time password is shown once. {member['name']} signs in with it at {url}{PAGES} until "
         f"{short(member['once_ends'])} UTC, and then chooses a password and a second factor. "
-        f"Hand it over in person or by phone. If it is lost: nrmbus staff reset {agency} '{member['name']}'",
+        f"Hand it over in person or by phone. If it is lost: nrmbus staff reset {agency} {member['number']}",
         err=True,
     )
 
