@@ -86,7 +86,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
     "auditor": ("elsewhere errors history", "log", "evidence reports", "web", "app"),
     "cli": (
         "counted",
-        "actor commands health hosts local_door options release_file shown",
+        "actor commands expected health hosts local_door options release_file shown",
         "desk membership",
         "operate",
         "audit",

@@ -7,7 +7,7 @@ from io import TextIOWrapper
 from typing import Final, NoReturn
 
 from nrmbus.bus.errors import BusError
-from nrmbus.bus.kafka.failures import sentence_of
+from nrmbus.cli.expected import is_interrupted, told
 from nrmbus.host.core_dumps import leave_no_picture
 from nrmbus.host.open_files import make_room
 
@@ -47,21 +47,11 @@ def main() -> None:
             sys.exit(f"nrmbus: {sentence}")
         raise
     except Exception as error:
-        if _is_interrupted(error):
+        if is_interrupted(error):
             _end_interrupted()
-        # Not imported: a command that raises the error has loaded the module, whose packages a small install lacks.
-        directory = sys.modules.get("nrmbus.directory.errors")
-        if sentence := str(error) if directory and isinstance(error, directory.DirectoryError) else sentence_of(error):
+        if sentence := told(error):
             sys.exit(f"nrmbus: {sentence}")
         raise
-
-
-def _is_interrupted(error: BaseException) -> bool:
-    """Return whether a Ctrl-C caused *error*: a Ctrl-C while asyncio closes the loop makes the closing fail."""
-    behind = [error]
-    for each in behind:  # the list grows meanwhile
-        behind += [one for one in (each.__cause__, each.__context__) if one is not None and one not in behind]
-    return any(isinstance(each, KeyboardInterrupt) for each in behind)
 
 
 def _end_interrupted() -> NoReturn:

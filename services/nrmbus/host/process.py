@@ -55,10 +55,14 @@ def become(name: str, path: Path, lifeline: int) -> NoReturn:
     except SystemExit as error:
         status = error.code if isinstance(error.code, int) else 1
     except BaseException as error:  # noqa: BLE001 - whatever it was, the supervisor starts us again
-        # Where, and of which kind; never the message, which may hold what somebody wrote.
-        _say("".join([*traceback.format_tb(error.__traceback__), type(error).__qualname__]))
+        _say(without_message(error))
     finally:
         os._exit(status)  # nothing of the process that it was forked from may run its tidying here
+
+
+def without_message(error: BaseException) -> str:
+    """Return where *error* was raised, and of which kind; never its message, which may hold what somebody wrote."""
+    return "".join([*traceback.format_tb(error.__traceback__), type(error).__qualname__])
 
 
 def _say(sentence: str) -> None:

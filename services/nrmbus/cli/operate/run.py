@@ -3,6 +3,8 @@
 The service becomes this process, and may run for months. So this module brings nothing that a service does not need.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Final
 
 import typer
@@ -11,8 +13,10 @@ from nrmbus.bus.errors import NoBus
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka.lease import HELD, How
 from nrmbus.cli.commands import Commands
+from nrmbus.cli.expected import is_interrupted, told
 from nrmbus.cli.membership.keys import KeysContext
 from nrmbus.directory.admission import home_of
+from nrmbus.host.process import without_message
 from nrmbus.host.services import public_page_of, run_service
 
 app = Commands()
@@ -53,7 +57,8 @@ def run(
     if (service == "public") != (agency is not None):
         raise typer.BadParameter("Name an agency with public, and only with it: nrmbus run public AGENCY.")
     if agency is not None:
-        run_service(public_page_of(agency), folder, typer.echo)
+        with _unexpected_without_message():
+            run_service(public_page_of(agency), folder, typer.echo)
         return
     if service not in folder.agencies() and not (home_of(folder, service) / "keys").exists():
         operators_own(folder)
@@ -68,7 +73,8 @@ def run(
     context.unlock(folder)
     try:
         how: How = "standby" if standby else "take_over" if take_over else "wait"
-        run_service(service, folder, typer.echo, how)
+        with _unexpected_without_message():
+            run_service(service, folder, typer.echo, how)
     except SystemExit as error:
         if error.code and error.code != HELD:
             typer.echo(
@@ -77,6 +83,18 @@ def run(
                 err=True,
             )
         raise
+
+
+@contextmanager
+def _unexpected_without_message() -> Iterator[None]:
+    """End with status 1 at an error that has no sentence, and print it as the supervisor's services do: the journal keeps it."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, ModuleNotFoundError) or is_interrupted(error) or told(error):
+            raise
+        typer.echo(without_message(error), err=True)
+        raise typer.Exit(1) from None
 
 
 def operators_own(folder: BusFolder) -> None:
