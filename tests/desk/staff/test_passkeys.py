@@ -1,10 +1,12 @@
 """Passkeys: two factors in one, good for one desk, one challenge and one authenticator."""
 
 import asyncio
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from webauthn import base64url_to_bytes
 
 from desk.staff.given import HOST, ORIGIN, PASSWORD, Authenticator, GivenStaff, holds, staff_at
 from nrmbus.desk.errors import DeskError
@@ -19,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("cheap_passwords")
 def to_add(here: GivenStaff, member: Member) -> str:
     """Return the options for a new passkey of *member*."""
     known = here.staff.members.passkeys_of(member.number)
-    return passkeys.options_to_add(member, known, HOST, "ngo-a", here.staff.challenges.new(member.number))
+    return passkeys.options_to_add(member, known, HOST, here.staff.challenges.new(member.number))
 
 
 def to_use(here: GivenStaff) -> str:
@@ -54,6 +56,17 @@ async def test_a_passkey_signs_in_without_name_and_password(tmp_path: Path) -> N
             await here.staff.with_code(value, "000000")
         (key,) = here.staff.members.passkeys_of(member.number)
         assert (key.uses, key.used) == (1, "2026-03-02T05:00:00Z")
+
+
+async def test_a_passkey_names_neither_the_member_nor_the_agency(tmp_path: Path) -> None:
+    """Given a phone that copies the labels of its passkeys to an account elsewhere, then they have the member's number and the host alone; a passkey from before is still the same account's."""
+    async with staff_at(tmp_path) as here:
+        member, _ = await here.invited()
+        options = json.loads(to_add(here, member))
+
+    assert options["rp"] == {"id": HOST, "name": HOST}
+    assert (options["user"]["name"], options["user"]["displayName"]) == (member.number, member.number)
+    assert base64url_to_bytes(options["user"]["id"]) == member.number.encode()
 
 
 async def test_an_answer_that_does_not_hold_signs_nobody_in(tmp_path: Path) -> None:
@@ -147,7 +160,7 @@ async def test_a_reset_forgets_a_passkey_that_signs_in_at_the_same_moment(tmp_pa
         phone, staff = Authenticator(), here.staff
         member, _, _, _ = await here.settled()
         here.later(minutes=1)
-        asked = passkeys.options_to_add(member, [], HOST, "ngo-a", staff.challenges.new(member.number))
+        asked = passkeys.options_to_add(member, [], HOST, staff.challenges.new(member.number))
         assert await staff.add_passkey(staff.members.there(member.number), phone.added(asked), HOST, ORIGIN, holds)
         answer = phone.used(passkeys.options_to_use(HOST, staff.challenges.new(passkeys.SIGN_IN)))
         hashed = await staff._passwords.hashed("ABCD-ABCD-ABCD-ABCD")

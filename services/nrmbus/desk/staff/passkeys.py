@@ -56,8 +56,12 @@ def is_possible_at(host: str) -> bool:
     return not (host.replace(".", "").isdecimal() or ":" in host or not host)
 
 
-def options_to_add(member: Member, known: Iterable[Passkey], host: str, desk: str, challenge: bytes) -> str:
-    """Return what a browser needs to make a passkey for *member* at *host*, as JSON; those *known* are not made again."""
+def options_to_add(member: Member, known: Iterable[Passkey], host: str, challenge: bytes) -> str:
+    """Return what a browser needs to make a passkey for *member* at *host*, as JSON; those *known* are not made again.
+
+    A phone may copy the labels of its passkeys to an account elsewhere: they have the member's number and the host, which
+    a passkey cannot do without, and name neither the member nor the agency.
+    """
     from webauthn import base64url_to_bytes, generate_registration_options, options_to_json  # noqa: PLC0415 - as in `added`
     from webauthn.helpers.structs import (  # noqa: PLC0415 - the same
         AuthenticatorSelectionCriteria,
@@ -71,7 +75,7 @@ def options_to_add(member: Member, known: Iterable[Passkey], host: str, desk: st
     )
     excluded = [PublicKeyCredentialDescriptor(id=base64url_to_bytes(each.id)) for each in known if each.host == host]
     options = generate_registration_options(
-        rp_id=host, rp_name=desk, user_name=member.name, user_id=member.number.encode(), challenge=challenge,
+        rp_id=host, rp_name=host, user_name=member.number, user_id=member.number.encode(), challenge=challenge,
         authenticator_selection=chosen, exclude_credentials=excluded,
     )  # fmt: skip
     return options_to_json(options)

@@ -279,7 +279,7 @@ async def test_a_reset_of_the_providers_member_gives_no_password(tmp_path: Path,
         member, staff = it.staff.members.there(leyla.number), it.staff
         assert (member.standing, staff.members.secrets_of(member.number).password) == ("active", None)
         assert await staff.with_subject("17")
-        options = passkeys.options_to_add(member, (), HOST, "ngo-a", staff.challenges.new(member.number))
+        options = passkeys.options_to_add(member, (), HOST, staff.challenges.new(member.number))
         assert await staff.add_passkey(member, phone.added(options), HOST, ORIGIN, holds)
         asked = passkeys.options_to_use(HOST, staff.challenges.new(passkeys.SIGN_IN))
         assert await staff.with_passkey(phone.used(asked), HOST, ORIGIN)

@@ -3,7 +3,7 @@
 import html
 import re
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, unquote, urlsplit
 
 import pytest
 
@@ -14,6 +14,7 @@ from nrmbus.desk.outbox import drafts
 from nrmbus.desk.staff.members import NewMember
 from nrmbus.desk.staff.permissions import StaffSettings
 from nrmbus.desk.web.beside import ROOT
+from nrmbus.web import second_factor
 
 pytestmark = pytest.mark.usefixtures("cheap_passwords")
 
@@ -45,6 +46,33 @@ async def test_a_first_sign_in_leads_to_password_app_and_recovery_codes(tmp_path
         assert 'href="/app/account"' in answer.text
         assert (await it.get("/account")).status_code == 200
         assert (await it.get("/sign-in")).headers["location"] == "/app/"
+
+
+async def test_an_app_is_told_neither_the_member_s_name_nor_the_agency(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given an app whose labels a phone copies to an account elsewhere, then its picture has the member's number alone, at the first sign-in and for another app."""
+    drawn = list[str]()
+
+    def picture(text: str) -> str:
+        drawn.append(text)
+        return ""
+
+    monkeypatch.setattr(second_factor, "picture", picture)
+    async with office(tmp_path) as it:
+        member, once = await it.staff.add(NewMember(name=NAME, roles=("worker",)), "door.json")
+        await it.send("/sign-in", name=NAME, password=once)
+        await it.send("/sign-in/password", new=PASSWORD, again=PASSWORD)
+        await it.get("/sign-in/second-factor")
+    async with office(tmp_path / "other") as it:
+        other = await it.signed_in(NAME, "worker")
+        await it.get("/account/app")
+
+    texts = [unquote(each) for each in drawn]
+    assert [urlsplit(each).path.rpartition(":")[2] for each in texts] == [member.number, other.number]
+    for text in texts:
+        assert "ngo-a" not in text
+        assert "Leyla" not in text
 
 
 async def test_a_later_sign_in_asks_for_a_code(tmp_path: Path) -> None:
@@ -335,7 +363,7 @@ async def test_a_passkey_is_offered_where_browsers_make_one(tmp_path: Path) -> N
         assert errors_of(answer) == ["The passkey was not accepted. Try again, or sign in with your password."]
         from nrmbus.desk.staff import passkeys  # noqa: PLC0415 - only here
 
-        to_add = passkeys.options_to_add(member, (), "localhost", "ngo-a", it.staff.challenges.new(member.number))
+        to_add = passkeys.options_to_add(member, (), "localhost", it.staff.challenges.new(member.number))
         assert await it.staff.add_passkey(member, phone.added(to_add), "localhost", "http://localhost:8000", holds)
         options = html.unescape(re.findall(r'data-passkey-options="([^"]+)"', (await it.get("/sign-in")).text)[0])
         answer = await it.send("/sign-in/passkey?back=/account", passkey=phone.used(options))

@@ -84,7 +84,7 @@ def to_add(visit: Visit, member: Member) -> str:
     if not passkeys.is_possible_at(host):
         return ""
     known, challenge = staff.members.passkeys_of(member.number), staff.challenges.new(member.number)
-    return passkeys.options_to_add(member, known, host, visit.door.seat.me, challenge)
+    return passkeys.options_to_add(member, known, host, challenge)
 
 
 def _first(visit: Visit, errors: dict[str, str], *, status: int = 200, name: str = "") -> Response:
@@ -227,7 +227,8 @@ def _factor(visit: Visit, member: Member, errors: dict[str, str], *, status: int
 
 def app_values(visit: Visit, member: Member, secret: str) -> dict[str, str]:
     """Return what a page needs to show *secret* to an authenticator app: a picture, and groups to type."""
-    address = second_factor.address(secret, member.name, f"{visit.t('Referrals')} {visit.door.seat.me}")
+    # The app may copy its labels to an account elsewhere, so they name neither the member nor the agency.
+    address = second_factor.address(secret, member.number, visit.t("Referrals"))
     groups = " ".join(secret[at : at + 4] for at in range(0, len(secret), 4))
     return {"picture": second_factor.picture(address), "secret": groups}
 
