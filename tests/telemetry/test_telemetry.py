@@ -1,5 +1,6 @@
 """Logs and spans of a service hold identifiers, never content, and one trace spans sender and receivers."""
 
+import ast
 import errno
 import inspect
 import json
@@ -8,6 +9,7 @@ import re
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 import structlog
@@ -15,6 +17,7 @@ from opentelemetry.exporter.otlp.proto.http import trace_exporter
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
+from contract.tree import ROOT, files
 from nrmbus.telemetry import counts, log, trace
 from nrmbus.telemetry.span_file import Span
 from patience import PATIENCE
@@ -53,6 +56,36 @@ class Full:
         """Fail as the system does."""
         if not self.has_room:
             raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def _unknown(path: Path) -> list[str]:
+    """Return the fields and outcomes that the module in *path* writes out for a log line, and that no line may have."""
+    found, text = list[str](), path.read_text(encoding="utf-8")
+    if "report(" not in text and "handled(" not in text:
+        return found
+    for each in ast.walk(ast.parse(text)):
+        match each:
+            case ast.Call(
+                func=ast.Attribute(attr="report" | "handled" as name) | ast.Name(id="report" | "handled" as name)
+            ):
+                found += [
+                    f"{path.name}: {name}({key.arg}=…)"
+                    for key in each.keywords
+                    if key.arg and key.arg not in log.FIELDS
+                ]
+                said = each.args[0].value if each.args and isinstance(each.args[0], ast.Constant) else None
+                if name == "handled" and said is not None and said not in counts.OUTCOMES:
+                    found.append(f"{path.name}: handled({said!r})")
+    return found
+
+
+@pytest.mark.thorough
+def test_every_line_that_a_service_writes_has_known_fields() -> None:
+    """Given a field that no line may have, its line would lose it and read as an error; no module writes one out."""
+    modules = [each for each in files(ROOT / "services") if each.suffix == ".py"]
+
+    assert len(modules) > 100
+    assert [each for path in modules for each in _unknown(path)] == []
 
 
 class TestALogLine:

@@ -123,12 +123,12 @@ class _Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has 
         if WORK not in assigned:
             if self.answered.is_set():
                 self._leave("turn_lost")
-            log.report("stands_by", service=self._service, place=self._place)
+            log.report("stands_by")
             return
         self._consumer.pause(WORK)
         if not self.answered.is_set():
             OneWorks.since = private.generation(self._consumer)
-            log.report("works", service=self._service, place=self._place)
+            log.report("works")
             self.answered.set()
 
     def _leave(self, reason: str) -> NoReturn:
