@@ -271,7 +271,7 @@ class Relay:
             self._seat.ledger.then(self._seat.ledger.changed.set)  # the next event of the case may go out now
             event = verdicts.fail(self._seat, tx, now, made)
             if event is not None:
-                break_glass.not_delivered(self._desk, tx, event, made.code)
+                break_glass.not_delivered(self._desk, tx, event, made.rule, self._seat.clock.now())
                 self._desk.take_back(tx, event, made.code)
             return None
         return made

@@ -11,7 +11,7 @@ import pytest
 
 from agencies import CASE, SIGNAL
 from desk.access.test_break_glass import GLASS, TEN_MINUTES, broken, calls, due, ended, holder, referred, sealed_anew
-from desk.access.test_opening import consented
+from desk.access.test_opening import consented, withdrawn
 from desk.given import Given, desk_of
 from nrmbus.desk.access.break_glass import CALL_ASKER, CHECK_ASKER, HANDED_OVER, SEALED, WITHOUT_ANSWER
 from nrmbus.desk.inbox.release import release_by_itself
@@ -100,6 +100,36 @@ class TestAnAnswerThatIsNotRegistered:
             assert await open_tasks(given) == [kind]
             assert await calls(given) == [(kind, "special-unit")]
 
+    @pytest.mark.parametrize("is_known", [True, False], ids=["known here", "known to the registrar alone"])
+    async def test_p2_a_desk_that_is_out_of_the_case_sends_nobody_to_the_telephone(
+        self, tmp_path: Path, *, is_known: bool
+    ) -> None:
+        """When this agency's own access ended behind the answer, then its staff, who may know no more of the person, ask a supervisor."""
+        async with holder(tmp_path) as given:
+            await given.settle()
+            await given.hear(broken(given.registrar, "vac", by="ngo-a"))
+            await given.hear(due(given, "vac"))
+            answer = await waiting_answer(given)
+            if is_known:
+                await given.hear(ended(given.registrar, "vac"))
+            await given.hear(given.registrar.refuse(answer, "not_on_case", "G-05"))
+
+            assert await open_tasks(given) == [CHECK_ASKER]
+            assert await calls(given) == [(CHECK_ASKER, "ngo-a")]
+
+    async def test_p2_a_refusal_within_the_day_that_is_read_days_later_leads_to_no_call(self, tmp_path: Path) -> None:
+        """When she withdrew her consent from the asker, which left, and this desk was off from then on, then staff ask a supervisor."""
+        async with holder(tmp_path) as given:
+            await given.settle()
+            await given.hear(broken(given.registrar, "vac"))
+            await given.hear(due(given, "vac"))
+            refused = given.registrar.refuse(await waiting_answer(given), "not_available", "G-70")
+            given.clock.time = given.registrar.time = given.registrar.time + timedelta(hours=30)
+            await given.hear(refused)
+
+            assert await open_tasks(given) == [CHECK_ASKER]
+            assert await calls(given) == [(CHECK_ASKER, "special-unit")]
+
     async def test_a_passing_answer_leads_to_a_call_until_the_same_bytes_are_registered(self, tmp_path: Path) -> None:
         """When the agency was suspended for a moment, then staff call the unit; when another copy is registered, then the call is over."""
         async with holder(tmp_path) as given:
@@ -156,9 +186,12 @@ class TestAnAnswerThatIsNotRegistered:
             assert await open_tasks(given) == [CHECK_ASKER]
 
 
+@pytest.mark.parametrize(("code", "rule"), [("person_refused", "G-71"), ("not_available", "G-70")])
 @pytest.mark.parametrize("hours", [1, 30])
-async def test_a_ledger_that_begins_again_reads_the_refusal_of_its_answer_first(hours: int, tmp_path: Path) -> None:
-    """Given an answer that the registrar refused for the person's word, when the ledger is lost and the inbox read again, then nothing is sealed, and nobody is sent to the telephone."""
+async def test_a_ledger_that_begins_again_reads_the_refusal_of_its_answer_first(
+    hours: int, code: str, rule: str, tmp_path: Path
+) -> None:
+    """Given an answer that the registrar refused for the person's word, or since the asker has left, when the ledger is lost and the inbox read again, then nothing is sealed, and nobody is sent to the telephone."""
     (tmp_path / "first").mkdir()
     async with desk_of("vac", tmp_path / "first") as given:
         registrar = given.registrar
@@ -168,7 +201,7 @@ async def test_a_ledger_that_begins_again_reads_the_refusal_of_its_answer_first(
         while found := await given.out():
             for each in found:
                 is_answer = decode(each).type == "access.resealed"
-                refused = partial(registrar.refuse, each, "person_refused", "G-71")
+                refused = partial(registrar.refuse, each, code, rule)
                 heard.append(refused() if is_answer else registrar.register(each, to="vac"))
                 await given.hear(heard[-1])
         assert await open_tasks(given) == [CHECK_ASKER]
@@ -181,6 +214,31 @@ async def test_a_ledger_that_begins_again_reads_the_refusal_of_its_answer_first(
 
         assert await sealed_anew(given) == []
         assert await open_tasks(given) == [CHECK_ASKER]
+
+
+@pytest.mark.parametrize("word", ["access ended", "consent withdrawn"])
+async def test_p2_a_desk_that_may_know_no_more_of_her_sends_nobody_to_the_telephone(word: str, tmp_path: Path) -> None:
+    """Given a desk that was off for a day, when it reads that it is out of the case and then the request, then its staff ask a supervisor."""
+    async with holder(tmp_path) as given:
+        await given.settle()
+        await given.hear(broken(given.registrar, "vac", by="ngo-a"))
+        await given.hear(ended(given.registrar, "vac") if word == "access ended" else withdrawn(given.registrar))
+        await given.hear(due(given, "vac", after=timedelta(hours=25)))
+
+        assert await open_tasks(given) == [CHECK_ASKER]
+        assert await calls(given) == [(CHECK_ASKER, "ngo-a")]
+
+
+async def test_p2_a_call_sends_to_the_supervisor_once_the_desk_is_out_of_the_case(tmp_path: Path) -> None:
+    """Given a task to call the asker, when this agency's access ends, then the row of the task says to ask a supervisor."""
+    async with holder(tmp_path) as given:
+        await given.settle()
+        await given.hear(broken(given.registrar, "vac", by="ngo-a"))
+        await given.hear(due(given, "vac", after=timedelta(hours=25)))
+        before = await calls(given)
+        await given.hear(ended(given.registrar, "vac"))
+
+        assert (before, await calls(given)) == ([(CALL_ASKER, "ngo-a")], [(CHECK_ASKER, "ngo-a")])
 
 
 async def heard_after_a_day(given: Given) -> None:

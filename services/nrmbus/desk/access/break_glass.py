@@ -28,6 +28,7 @@ from nrmbus.events.access import AccessBreakGlass, AccessResealDue, AccessReseal
 from nrmbus.events.document import DocumentChunkSent
 from nrmbus.events.errors import Invalid
 from nrmbus.events.model import Draft, Event, Part
+from nrmbus.rules import Rules
 from nrmbus.rules.records import Emergency
 from nrmbus.rules.view import View
 from nrmbus.wire import times
@@ -54,7 +55,7 @@ TOO_LATE: Final = (
 
 NOT_BY_THE_RULES: Final = (
     "An agency broke the glass, and by the records of this desk or of the registrar the Rules do not let it be answered"
-    " automatically, or the person refuses that agency, so nothing was handed over:"
+    " automatically, the person refuses that agency, or this agency may know no more of the person, so nothing was handed over:"
     " ask your supervisor before you tell anything."
 )
 
@@ -71,9 +72,10 @@ _DUE: Final = select(_EVENTS.id).where(
     _EVENTS.referral.in_(bindparam("refs", expanding=True)),
 )  # fmt: skip
 """Ids of the events by which the answers to some requests of a case are due."""
-_NOT_AVAILABLE: Final = "not_available"
-"""Code of G-70: of an answer, that it is late, or that the asker has no part in the case any more."""
-_PERSON_REFUSED: Final = "person_refused"
+_NOT_AVAILABLE: Final = "G-70"
+"""Rule of an answer that is late, and of an answer whose asker has no part in the case any more."""
+_OF_THE_RULES: Final = "G-"
+"""Start of each rule by which the Rules forbid an event; a check of a record's form has another name."""
 
 Parts = Mapping[Part, Mapping[str, Any]]
 
@@ -146,21 +148,26 @@ async def by_itself(desk: Desk, event: Event | None, registered: datetime) -> Re
         is_late = not seat.rules.may_be_answered(view, asked, now)
         is_by_the_rules = _is_by_the_rules(seat, tx, view, asked, registered)
         if is_late or not is_by_the_rules or refused is not None:
-            is_doubtful = not is_by_the_rules or _is_doubted(seat, view, asked, refused)
+            is_doubtful = not is_by_the_rules
+            if refused is not None:
+                is_doubtful |= _is_doubted(seat, view, asked, refused.rule, refused.time)
             return _without_answer(seat, view, asked, event.id, is_doubtful=is_doubtful)
         rows = tx.execute(with_letters(seat.me, event.subject)).all()
     return answer(seat.me, event, parts, [await opened(desk, row, parts, PURPOSE) for row in rows], registered)
 
 
-def not_delivered(desk: Desk, tx: Connection, event: Event, code: str) -> None:
-    """Open within *tx* the task of a person if *event* is this desk's answer to an emergency and was not registered, because of *code*."""
+def not_delivered(desk: Desk, tx: Connection, event: Event, rule: str | None, at: datetime) -> None:
+    """Open within *tx* the task of a person if *event* is this desk's answer to an emergency and was not registered.
+
+    It was refused by *rule* at *at*; *rule* is None if the answer could not be sent, or got a passing answer.
+    """
     if not isinstance(event.data, AccessResealed):
         return
     seat, view, due = desk.seat, desk.cases.view(tx, event.subject), event.causationid
     asked = view.emergencies.get(event.referral or "")
     if due is None or asked is None:  # sent by a person, who hears of the refusal
         return
-    is_doubtful = _is_doubted(seat, view, asked, code)
+    is_doubtful = _is_doubted(seat, view, asked, rule, at)
     task = _without_answer(seat, view, asked, due, is_doubtful=is_doubtful)
     # A release before this one told of the answer when it was written.
     desk.say(tx, Result(over=((SEALED, due),)) + task, None)
@@ -182,12 +189,16 @@ def _covers(later: Emergency, asked: Emergency) -> bool:
     )
 
 
-def _is_doubted(seat: Seat, view: View, asked: Emergency, code: str | None) -> bool:
-    """Return whether the registrar's *code* says that the Rules forbid an answer to *asked*, for another reason than that it is late."""
-    if code == _NOT_AVAILABLE:
-        by_the_registrar = seat.clock.now() + AHEAD_AT_MOST  # the registrar's clock may be ahead
-        return seat.rules.may_be_answered(view, asked, by_the_registrar)
-    return code == _PERSON_REFUSED
+def is_out(rules: Rules, view: View, me: str, now: datetime) -> bool:
+    """Return whether by *view* the agency *me* may know no more of the person *now*: it has no part in the case, its access was ended, or the person refuses it."""
+    return not view.on_case(me) or rules.shuts_out(view, me, now) or rules.is_refused(view, me, now)
+
+
+def _is_doubted(seat: Seat, view: View, asked: Emergency, rule: str | None, at: datetime) -> bool:
+    """Return whether the *rule* that refused the answer to *asked* at *at* forbids the answer for another reason than that it is late."""
+    if rule == _NOT_AVAILABLE:
+        return at <= seat.rules.answer_until(view, asked)
+    return rule is not None and rule.startswith(_OF_THE_RULES)
 
 
 def _without_answer(seat: Seat, view: View, asked: Emergency, due: str, *, is_doubtful: bool) -> Result:
@@ -197,7 +208,7 @@ def _without_answer(seat: Seat, view: View, asked: Emergency, due: str, *, is_do
     if seat.rules.shuts_out(view, asker, now) or is_met(view, asked):
         return Result()
     said = (CALL_ASKER, TOO_LATE), (CHECK_ASKER, NOT_BY_THE_RULES)
-    is_doubtful = is_doubtful or seat.rules.is_refused(view, asker, now)
+    is_doubtful = is_doubtful or seat.rules.is_refused(view, asker, now) or is_out(seat.rules, view, seat.me, now)
     (kind, sentence), (other, _) = reversed(said) if is_doubtful else said
     return Result((), (Task(kind, sentence, view.subject, due, asked.ref),), ((other, due),))
 

@@ -60,7 +60,8 @@ def _take_back(desk: Desk, tx: Connection, arrived: Delivered, stored: Stored, p
     if park_as is not None:  # the procedure could not take it back: a person does
         open_record_task(desk, tx, arrived, "refused")
     elif stored.refused is not None:
-        break_glass.not_delivered(desk, tx, stored.refused, stored.code or "")
+        registration = arrived.registration
+        break_glass.not_delivered(desk, tx, stored.refused, registration.rule, registration.time)
         desk.take_back(tx, stored.refused, stored.code or "")
 
 

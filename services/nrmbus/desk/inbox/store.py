@@ -86,7 +86,7 @@ def _store(desk: Desk, tx: Connection, record: Verified) -> Stored:
             return Stored("answered", code)
         case Answer() as answer:
             if (event := verdicts.answered(desk.seat, tx, answer)) is not None:
-                break_glass.not_delivered(desk, tx, event, answer.code)
+                break_glass.not_delivered(desk, tx, event, None, answer.time)
                 if answer.code not in verdicts.OF_THE_DIRECTORY:
                     desk.take_back(tx, event, answer.code)
             return Stored("answered", answer.code)

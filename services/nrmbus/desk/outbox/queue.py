@@ -142,15 +142,15 @@ def put(
 
 def _tell_of_refusal(seat: Seat, tx: Connection, draft: Draft) -> None:
     """Open a task where the registrar refused *draft* before the ledger was lost: the procedure cannot take it back now."""
-    if draft.id is not None and (code := refusal(seat, tx, draft.subject, draft.id)) is not None:
-        about = json.dumps({"type": draft.type, "code": code})
+    if draft.id is not None and (refused := refusal(seat, tx, draft.subject, draft.id)) is not None:
+        about = json.dumps({"type": draft.type, "code": refused.code})
         open_task(tx, opened=seat.stamp(), subject=draft.subject, event_id=draft.id, kind="refused", about=about)
 
 
-def refusal(seat: Seat, tx: Connection, subject: str, id: str) -> str | None:
-    """Return the code with which the registrar refused the own event *id*; None if it was registered, or is still to be answered."""
+def refusal(seat: Seat, tx: Connection, subject: str, id: str) -> Registration | None:
+    """Return the registrar's refusal of the own event *id*; None if the event was registered, or is still to be answered."""
     _, answer = _answered(seat, tx, subject, id)
-    return answer.code if answer is not None and answer.verdict == "refused" else None
+    return answer if answer is not None and answer.verdict == "refused" else None
 
 
 def _unanswered(seat: Seat, tx: Connection, subject: str, id: str) -> str | None:

@@ -37,17 +37,20 @@ def test_an_emergency_without_an_answer_comes_first_and_names_whom_to_call(reaso
     assert what_of(Words("en", BAKU), shown) == said
 
 
-@pytest.mark.parametrize(("kind", "is_refused"), [("check_asker", False), ("call_asker", True)])
-def test_a_doubtful_emergency_comes_first_and_sends_to_the_supervisor(kind: str, *, is_refused: bool) -> None:
-    """Given an emergency that the records contradict, or whose asker the person refuses, then the first row says to ask a supervisor, and not to call."""
+@pytest.mark.parametrize(
+    ("kind", "known_since"),
+    [("check_asker", {}), ("call_asker", {"refused": frozenset({"ngo-l"})}), ("call_asker", {"is_out": True})],
+    ids=["the records contradict it", "the person refuses the asker", "this agency is out of the case"],
+)
+def test_a_doubtful_emergency_comes_first_and_sends_to_the_supervisor(kind: str, known_since: dict[str, Any]) -> None:
+    """Given an emergency that the records contradict, whose asker the person refuses, or whose holder is out of the case, then the first row says to ask a supervisor, and not to call."""
     case = made(stories.planned).at("d8 12:00")
     request = case.say("ngo-l", "access.break_glass", ref="E-1", approver="A-2", reason="imminent_danger").event
     case.through("d8 12:10")
     known = facts(case, "vac", (Task(5, kind, case.now, "access.reseal_due", "timekeeper", request.referral),))
     late = Item("ours", "duty", "c-2", "referral.submitted", due=moment("1:00"), breached=True)
 
-    known = replace(known, refused=frozenset({"ngo-l"} if is_refused else ()))
-    (shown,) = (each for each in items_of("vac", known, MINUTES, yes) if each.task)
+    (shown,) = (each for each in items_of("vac", replace(known, **known_since), MINUTES, yes) if each.task)
 
     assert (shown.code, shown.agencies, shown.urgency) == ("check_asker", ("ngo-l",), "emergency")
     assert [each.code for each in ordered([late, shown], "due", {})] == ["check_asker", ""]

@@ -62,7 +62,8 @@ def afterwards(task: Task, facts: Facts, object_minutes: int, *, is_over: bool) 
         yield "ours", "task", _ASKED, {**said, "code": SEALED_TO_REFUSED if is_refused else SEALED}
     else:
         more = {"due": _answer_due(request, object_minutes), "urgency": _urgency(is_over=is_over)}
-        yield "ours", "task", _ASKED, {**said, **more, "code": CHECK_ASKER if is_refused else task.kind}
+        is_doubtful = is_refused or facts.is_out
+        yield "ours", "task", _ASKED, {**said, **more, "code": CHECK_ASKER if is_doubtful else task.kind}
 
 
 def _answer_due(request: Emergency, object_minutes: int) -> datetime:

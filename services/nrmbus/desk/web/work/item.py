@@ -68,6 +68,8 @@ class Facts:
     """Agencies with an emergency request in the case, whose access has ended."""
     refused: frozenset[str] = frozenset()
     """Agencies with an emergency request in the case, whom the person refuses."""
+    is_out: bool = False
+    """Whether this agency may know no more of the person: no part in the case, access ended, or refused by the person."""
     answer_until: Mapping[str, datetime] = field(default_factory=dict)
     """Reference of each emergency request in the case -> until when it may be answered."""
     owed: str = ""

@@ -15,6 +15,7 @@ from weakref import WeakKeyDictionary
 
 from sqlalchemy import Connection, Row, bindparam, func, select
 
+from nrmbus.desk.access.break_glass import is_out
 from nrmbus.desk.desk import Desk
 from nrmbus.desk.http.served import Door
 from nrmbus.desk.state import beginnings, labels
@@ -217,6 +218,7 @@ class Known:
             ),
             shut_out=frozenset(agency for agency in askers if rules.shuts_out(view, agency, now)),
             refused=frozenset(agency for agency in askers if rules.is_refused(view, agency, now)),
+            is_out=is_out(rules, view, self._seat.me, now),
             answer_until={ref: rules.answer_until(view, each) for ref, each in view.emergencies.items()},
             owed=owed(rules, view) if self._seat.role == "fund" else "",
         )
