@@ -445,7 +445,10 @@ class Document:
 
 @frozen
 class Emergency:
-    """One emergency request: the holder, the requested ``parts``, and whether the answer waits for an objection."""
+    """One emergency request: the holder, the requested ``parts``, and whether the answer waits for an objection.
+
+    ``sealed`` are the parts of which the answer handed something over: none if nothing was held.
+    """
 
     ref: str
     mark: Mark
@@ -454,6 +457,7 @@ class Emergency:
     at_once: bool
     known_to: frozenset[str]
     state: Literal["asked", "objected", "due", "resealed"] = "asked"
+    sealed: tuple[Part, ...] = ()
 
     @property
     def open(self) -> bool:

@@ -10,9 +10,20 @@ from pathlib import Path
 import pytest
 
 from agencies import CASE, SIGNAL
-from desk.access.test_break_glass import GLASS, TEN_MINUTES, broken, calls, due, ended, holder, referred, sealed_anew
+from desk.access.test_break_glass import (
+    GLASS,
+    REFERRAL,
+    TEN_MINUTES,
+    broken,
+    calls,
+    due,
+    ended,
+    holder,
+    referred,
+    sealed_anew,
+)
 from desk.access.test_opening import consented, withdrawn
-from desk.given import Given, desk_of
+from desk.given import Given, Read, desk_of
 from nrmbus.desk.access.break_glass import CALL_ASKER, CHECK_ASKER, HANDED_OVER, SEALED, WITHOUT_ANSWER
 from nrmbus.desk.inbox.release import release_by_itself
 from nrmbus.desk.procedure.interface import Result, Task
@@ -241,6 +252,64 @@ async def test_p2_a_call_sends_to_the_supervisor_once_the_desk_is_out_of_the_cas
         assert (before, await calls(given)) == ([(CALL_ASKER, "ngo-a")], [(CHECK_ASKER, "ngo-a")])
 
 
+async def has_nothing(given: Given) -> list[Read]:
+    """Let the desk hear of the person, and hold no letter that it can open; return the records that it heard."""
+    record = given.registrar.event(
+        "ngo-a", "referral.submitted", REFERRAL, referral="d1" * 16, parts={"identity": {"name": "Alina Example"}},
+        opens=("shelter",),
+    )  # fmt: skip
+    heard = [consented(given.registrar), given.registrar.register(record, to="vac")]
+    for each in heard:
+        await given.hear(each)
+    await given.settle()
+    return heard
+
+
+class TestAnAnswerThatHandsNothingOver:
+    """Given a desk that can open none of its letters, when its answer without any part is registered, then nobody is told that something was sealed."""
+
+    async def test_staff_call_the_agency(self, tmp_path: Path) -> None:
+        """The agency has got nothing, so the task to call comes first, as without an answer."""
+        async with desk_of("vac", tmp_path) as given:
+            await has_nothing(given)
+            await given.hear(broken(given.registrar, "vac"))
+            await given.hear(due(given, "vac"))
+            (answer,) = await sealed_anew(given)
+
+            assert decode(answer).event().data.to_mapping() == {"parts": []}
+            assert await open_tasks(given) == [CALL_ASKER]
+            assert await calls(given) == [(CALL_ASKER, "special-unit")]
+
+    async def test_p2_a_desk_whose_consent_she_withdrew_sends_nobody_to_the_telephone(self, tmp_path: Path) -> None:
+        """When she withdrew the consent for this agency, then the letters stay closed and its staff ask a supervisor."""
+        async with holder(tmp_path) as given:
+            await given.settle()
+            await given.hear(broken(given.registrar, "vac"))
+            await given.hear(withdrawn(given.registrar))
+            await given.hear(due(given, "vac"))
+            (answer,) = await sealed_anew(given)
+
+            assert decode(answer).event().data.to_mapping() == {"parts": []}
+            assert await calls(given) == [(CHECK_ASKER, "special-unit")]
+
+    async def test_a_ledger_that_begins_again_has_the_call_too(self, tmp_path: Path) -> None:
+        """When the ledger is lost and the inbox read again days later, then the desk still says to call."""
+        (tmp_path / "first").mkdir()
+        async with desk_of("vac", tmp_path / "first") as given:
+            registrar = given.registrar
+            heard = await has_nothing(given)
+            for record in (broken(registrar, "vac"), due(given, "vac")):
+                heard.append(record)
+                await given.hear(record)
+            heard.append(registrar.register(await waiting_answer(given), to="vac"))
+        async with desk_of("vac", tmp_path / "second", registrar=registrar) as given:
+            given.clock.time = registrar.time = registrar.time + timedelta(hours=30)
+            for record in heard:
+                await given.hear(record)
+
+            assert await open_tasks(given) == [CALL_ASKER]
+
+
 async def heard_after_a_day(given: Given) -> None:
     """Let a desk that was off hear a request, and the later one of the same agency a day after."""
     heard = [broken(given.registrar, "vac"), due(given, "vac")]
@@ -267,6 +336,16 @@ class TestARequestThatIsAskedAgain:
             assert len(await sealed_anew(given)) == 1
             assert (before, await open_tasks(given)) == ([CALL_ASKER], [SEALED])
             assert await calls(given) == []
+
+    async def test_a_call_remains_if_the_later_answer_hands_nothing_over(self, tmp_path: Path) -> None:
+        """The machine came back with new keys, so its letters do not open, and the answer to the later request has no part."""
+        async with desk_of("vac", tmp_path) as given:
+            await has_nothing(given)
+            await heard_after_a_day(given)
+
+            assert len(await sealed_anew(given)) == 1
+            assert await open_tasks(given) == [CALL_ASKER, CALL_ASKER]
+            assert await calls(given) == [(CALL_ASKER, "special-unit")] * 2
 
     async def test_a_call_remains_if_the_later_request_was_refused_too(self, tmp_path: Path) -> None:
         """The registrar refuses the answer to the later request, so nothing was handed over at all."""

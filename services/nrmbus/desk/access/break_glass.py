@@ -3,8 +3,8 @@
 The desk answers when the timekeeper publishes that the answer is due: never before the request is registered, never
 after an objection, and never before the desk has read the records behind. It trusts neither registrar nor timekeeper in
 what its own records show: a request that breaks the Rules by them, or an answer that is due too early, is a task for a
-person. So is an answer that the registrar refuses. Nobody is told that something was handed over before the answer is
-registered. Each opening for this is recorded first, under the desk's own name. Letters that must stay closed stay closed.
+person. So is an answer that the registrar refuses, or that hands nothing over. Nobody is told that something was handed
+over before the answer is registered. Each opening for this is recorded first, under the desk's own name. Letters that must stay closed stay closed.
 """
 
 from collections.abc import Iterable, Mapping
@@ -42,15 +42,20 @@ PURPOSE: Final = "emergency"
 SEALED: Final = "resealed"
 """Kind of the task to see whether more is to be told to an agency whose request was answered."""
 CALL_ASKER: Final = "call_asker"
-"""Kind of the task to call an agency that got no answer in time."""
+"""Kind of the task to call an agency that got no answer in time, or one without any part."""
 CHECK_ASKER: Final = "check_asker"
 """Kind of the task about a request that the records contradict: the agency is not to be called for a repair."""
 WITHOUT_ANSWER: Final = frozenset({CALL_ASKER, CHECK_ASKER})
-"""Kinds of tasks about a request without an answer; first in every list by deadline until the case is over."""
+"""Kinds of tasks about a request by which nothing was handed over; first in every list by deadline until the case is over."""
 
 TOO_LATE: Final = (
     "An agency broke the glass and got no answer of this desk in time, so nothing was handed over:"
     " call that agency, and see whether it still has to be told."
+)
+
+NOTHING_HELD: Final = (
+    "An agency broke the glass, and this desk could open nothing of what is needed, so nothing was handed over:"
+    " call that agency, and see whether it has to be told."
 )
 
 NOT_BY_THE_RULES: Final = (
@@ -72,6 +77,10 @@ _DUE: Final = select(_EVENTS.id).where(
     _EVENTS.referral.in_(bindparam("refs", expanding=True)),
 )  # fmt: skip
 """Ids of the events by which the answers to some requests of a case are due."""
+_DOUBTED: Final = select(tables.tasks.c.id).where(
+    tables.tasks.c.subject == bindparam("case"), tables.tasks.c.event == bindparam("due"),
+    tables.tasks.c.kind == literal_column(f"'{CHECK_ASKER}'"),
+)  # fmt: skip
 _NOT_AVAILABLE: Final = "G-70"
 """Rule of an answer that is late, and of an answer whose asker has no part in the case any more."""
 _OF_THE_RULES: Final = "G-"
@@ -129,12 +138,13 @@ async def by_itself(desk: Desk, event: Event | None, registered: datetime) -> Re
     """Return what this desk answers to *event*, before the transaction that stores the event; empty if nothing is owed.
 
     An answer of this desk that was registered gives the task to see whether more is to be told, and ends the tasks that
-    the request had no answer.
+    the request had no answer; one without any part gives the task to call.
     """
     seat = desk.seat
     if event is not None and isinstance(event.data, AccessResealed) and event.source == seat.me:
         with seat.ledger.read() as tx:
-            return _registered(seat, tx, desk.cases.view(tx, event.subject), event)
+            view = desk.cases.view(tx, event.subject)
+            return (_registered if event.data.parts else _with_nothing)(seat, tx, view, event)
     if event is None or not is_due(seat.me, event):
         return Result()
     with seat.ledger.read() as tx:
@@ -174,9 +184,10 @@ def not_delivered(desk: Desk, tx: Connection, event: Event, rule: str | None, at
 
 
 def is_met(view: View, asked: Emergency) -> bool:
-    """Return whether nobody is owed an answer to *asked* any more: it was answered or objected to, or a later request was answered."""
-    return not asked.open or any(
-        each.state == "resealed" and _covers(each, asked) for each in view.emergencies.values()
+    """Return whether nobody is to be called about *asked* any more: it was objected to, or something was handed over by it or a later request."""
+    return asked.state == "objected" or any(
+        each.state == "resealed" and each.sealed and (each == asked or _covers(each, asked))
+        for each in view.emergencies.values()
     )
 
 
@@ -201,20 +212,25 @@ def _is_doubted(seat: Seat, view: View, asked: Emergency, rule: str | None, at: 
     return rule is not None and rule.startswith(_OF_THE_RULES)
 
 
-def _without_answer(seat: Seat, view: View, asked: Emergency, due: str, *, is_doubtful: bool) -> Result:
-    """Return the task of a person about *asked*, whose answer is due by the event *due* and is not given; empty if nobody is to be told or called."""
+def _without_answer(
+    seat: Seat, view: View, asked: Emergency, due: str, *, is_doubtful: bool, call: str = TOO_LATE
+) -> Result:
+    """Return the task of a person about *asked*, whose answer is due by the event *due* and hands nothing over; empty if nobody is to be told or called.
+
+    *call* is the sentence of the task to call.
+    """
     now, asker = seat.clock.now(), asked.mark.source
     # A task would lead a person to tell an agency whose access has ended.
     if seat.rules.shuts_out(view, asker, now) or is_met(view, asked):
         return Result()
-    said = (CALL_ASKER, TOO_LATE), (CHECK_ASKER, NOT_BY_THE_RULES)
+    said = (CALL_ASKER, call), (CHECK_ASKER, NOT_BY_THE_RULES)
     is_doubtful = is_doubtful or seat.rules.is_refused(view, asker, now) or is_out(seat.rules, view, seat.me, now)
     (kind, sentence), (other, _) = reversed(said) if is_doubtful else said
     return Result((), (Task(kind, sentence, view.subject, due, asked.ref),), ((other, due),))
 
 
 def _registered(seat: Seat, tx: Connection, view: View, event: Event) -> Result:
-    """Return the tasks that this desk's registered answer *event* gives and ends.
+    """Return the tasks that this desk's registered answer *event*, with at least one part, gives and ends.
 
     A ledger that begins again hears of an old request first, and takes it for one without an answer; it did not send the
     answer, and its staff have seen the task.
@@ -229,6 +245,18 @@ def _registered(seat: Seat, tx: Connection, view: View, event: Event) -> Result:
         return Result(over=over)
     task = Task(SEALED, HANDED_OVER, event.subject, event.causationid, event.referral)
     return Result((), (task,), over)
+
+
+def _with_nothing(seat: Seat, tx: Connection, view: View, event: Event) -> Result:
+    """Return the task of a person that this desk's registered answer *event*, without any part, gives; it ends no call.
+
+    A doubt about the request remains, and a ledger that begins again opens the task too: no answer has done the call.
+    """
+    asked, due = view.emergencies.get(event.referral or ""), event.causationid
+    if asked is None or due is None:
+        return Result()
+    is_doubtful = tx.scalar(_DOUBTED, {"case": event.subject, "due": due}) is not None
+    return _without_answer(seat, view, asked, due, is_doubtful=is_doubtful, call=NOTHING_HELD)
 
 
 def _is_by_the_rules(seat: Seat, tx: Connection, view: View, asked: Emergency, due: datetime) -> bool:

@@ -23,7 +23,8 @@ def _to(state: Literal["objected", "due", "resealed"]) -> Folder:
         if found is None:
             return {}
         # Other agencies may not know the holder; the event that makes the answer due names it.
-        now = replace(found, state=state, holder=value(context.event, "holder", found.holder))
+        holder, sealed = value(context.event, "holder", found.holder), value(context.event, "parts", ())
+        now = replace(found, state=state, holder=holder, sealed=sealed)
         return {"emergencies": put(context.view.emergencies, found.ref, now)}
 
     return changed

@@ -134,13 +134,14 @@ def answered_facts(kind: str) -> Facts:
         ({}, {}, False),
         ({"state": "due"}, {}, True),
         ({"state": "objected"}, {}, True),
+        ({"sealed": ()}, {}, True),
         ({"parts": ("contact",)}, {}, True),
         ({"holder": "ngo-a"}, {}, True),
         ({}, {"source": "special-unit"}, True),
         ({}, {"registered": moment("d8 11:00")}, True),
     ],
     ids=[
-        "answered", "not yet", "objected to", "for fewer parts", "by another holder", "to another agency",
+        "answered", "not yet", "objected to", "with nothing", "for fewer parts", "by another holder", "to another agency",
         "before this one",
     ],
 )  # fmt: skip
