@@ -85,6 +85,22 @@ async def test_a_second_desk_is_refused_and_told_who_and_where(
     await second.close()
 
 
+async def test_a_second_container_of_the_machine_is_told_of_the_first(
+    own_server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given two containers of one machine, in each of which the desk is process 1, then the second is told how to take over, and of no second address."""
+    monkeypatch.setattr(os, "getpid", lambda: 1)
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(postgres, "_OWN", "0123ab")
+        first = await opened(own_server, tmp_path)
+    with pytest.raises(DeskError) as refused:
+        await opened(own_server, tmp_path)
+    await first.close()
+
+    assert refused.value.code == "ledger_held"
+    assert "The desk on this machine, process 1, has the ledger open." in refused.value.detail
+
+
 async def test_a_desk_that_is_put_out_is_not_back_before_the_one_that_takes_over(
     own_server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

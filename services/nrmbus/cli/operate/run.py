@@ -45,9 +45,9 @@ def run(
 ) -> None:
     """Run one service of a bus in the foreground until Ctrl-C; the broker must be running.
 
-    A desk runs in one place only. If another host runs it, the command says which and since when, waits until it is clear
-    whether that host lives, and then begins or ends. Exit status: 70 if the service could not go on, 72 if another host
-    runs the desk.
+    A desk runs in one place only. If another process runs it, the command says whether on this machine or another and since when,
+    waits until it is clear whether that process lives, and then begins or ends. Exit status: 70 if the service could not
+    go on, 72 if another process runs the desk.
 
     The public page of an agency (nrmbus run public AGENCY) is served without a broker, and without a key of the agency.
     """

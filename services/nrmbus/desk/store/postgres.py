@@ -6,6 +6,7 @@ cannot write another row, even if it does not know yet: it opens the ledger agai
 
 import asyncio
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Final
@@ -39,6 +40,8 @@ _SETTINGS: Final = {
 }
 """Settings of every session. A server that a desk's machine left without a word gives its lock free after 6 seconds."""
 
+_OWN: Final = secrets.token_hex(3)
+"""Mark of this process alone: containers of one machine share its boot, and each counts its processes from 1."""
 _LEDGER: Final = 0x6E726D  # "nrm"
 _NAME: Final = "(SELECT oid::bigint::integer FROM pg_namespace WHERE nspname = current_schema())"
 _TRY: Final = text(f"SELECT pg_try_advisory_lock({_LEDGER}, {_NAME})")
@@ -130,7 +133,9 @@ class Postgres:
             DeskError: ``ledger_away`` if the server does not answer or refuses, ``ledger_held`` if another desk has the lock,
                 ``ledger_unfit`` if no server can be asked at the address.
         """
-        name = f"nrmbus {agency} {machine.mark()} {os.getpid()}"
+        name = (
+            f"nrmbus {agency} {machine.mark()} {os.getpid()} {_OWN}"  # an earlier release reads all words but the last
+        )
         self._writing = _engine(self._address, name, poolclass=NullPool)
         snapshot = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
         self._reading = _engine(self._address, name, execution_options=snapshot)
@@ -275,8 +280,8 @@ class Postgres:
 def _held_by(holder: str) -> str:
     """Return who holds the lock, by the name that its desk gave the server."""
     _, _, where = holder.partition(" ")
-    _, host, process = (*where.split(" "), "", "", "")[:3]
-    if (host, process) == (machine.mark(), str(os.getpid())):  # of a copy, the ledger that is copied
+    _, host, process, own = (*where.split(" "), "", "", "", "")[:4]
+    if (host, process, own) == (machine.mark(), str(os.getpid()), _OWN):  # of a copy, the ledger that is copied
         return "This process has the ledger open already: two addresses lead to one database."
     return f"The desk on {machine.where(host)}, process {process}, has the ledger open. End that one; --standby waits for its end, and --take-over puts it out."
 
