@@ -3,6 +3,8 @@
 import errno
 import fcntl
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -84,6 +86,20 @@ def test_elsewhere_fsync_is_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
     disk.sync(tmp_path / "file")
     disk.sync(tmp_path)
+
+
+def test_a_system_without_fcntl_can_import_the_client_and_flush(tmp_path: Path) -> None:
+    """Given a system whose Python has no fcntl, as Windows has none, then the client is imported, and fsync is enough."""
+    (tmp_path / "file").write_bytes(b"content")
+    steps = (
+        "import os, sys", "sys.modules['fcntl'] = None", "import nrmbus.client", "from nrmbus.wire import disk",
+        "disk.flush(os.open(sys.argv[1], os.O_RDWR))",
+    )  # fmt: skip
+
+    ended = subprocess.run(
+        [sys.executable, "-c", "\n".join(steps), tmp_path / "file"], check=False, capture_output=True, text=True
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
 
 
 def _refusing(code: int) -> object:

@@ -1,8 +1,8 @@
 """Durable writing: what was flushed is on the disk, and a power cut cannot take it back."""
 
 import errno
-import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -21,13 +21,18 @@ def flush(descriptor: int) -> None:
         OSError: the disk is full, or fails.
     """
     os.fsync(descriptor)
-    full = getattr(fcntl, "F_FULLFSYNC", None)
-    if full is not None:
-        try:
-            fcntl.fcntl(descriptor, full)
-        except OSError as error:
-            if error.errno == errno.EIO:  # any other error means that a share of another machine has no such command
-                raise
+    with suppress(ImportError):
+        import fcntl  # noqa: PLC0415 - Windows has none, and the client shall be importable there
+
+        full = getattr(fcntl, "F_FULLFSYNC", None)
+        if full is not None:
+            try:
+                fcntl.fcntl(descriptor, full)
+            except OSError as error:
+                if (
+                    error.errno == errno.EIO
+                ):  # any other error means that a share of another machine has no such command
+                    raise
 
 
 def sync(path: Path) -> None:
