@@ -10,6 +10,7 @@ from desk.given import StandingClock, desk_of
 from desk.staff.given import one_time_in, staff_at
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.staff.permissions import PERMISSIONS, ROLES, StaffSettings, defaults, permits
+from nrmbus.desk.staff.staff import Staff
 from nrmbus.desk.store import tables
 from nrmbus.web.folding import folded
 from nrmbus.web.languages import LANGUAGES
@@ -232,6 +233,28 @@ async def test_the_door_adds_lists_resets_and_removes(tmp_path: Path) -> None:
         assert (await here.door.delete("/v1/staff/100000")).status_code == 404
         example = {"name": "Aysel", "roles": ["worker"], "example_password": "open sesame"}
         assert (await here.door.post("/v1/staff", json=example)).json()["example"] is True
+
+
+async def test_a_removal_holds_though_others_ask_for_the_staff_at_the_same_time(tmp_path: Path) -> None:
+    """Given a desk that begins anew, when a removal and a page are the first to need the staff, then the removed member is removed for everybody."""
+    async with staff_at(tmp_path) as given:
+        member, _ = await given.invited(NAME)
+        await given.invited("Aysel Example")
+    async with desk_of("ngo-a", tmp_path) as here:
+        door = here.behind
+
+        async def shown() -> Staff:
+            return door.staff
+
+        async def removed() -> Staff:
+            staff = door.staff
+            await staff.members.remove(member.number, "door.json")
+            return staff
+
+        first, second = await asyncio.gather(removed(), shown())
+
+        assert first is second is door.staff
+        assert door.staff.members.has_left(member.number)
 
 
 def test_the_languages_are_those_of_the_pages() -> None:

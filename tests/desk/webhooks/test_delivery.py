@@ -12,9 +12,11 @@ from unittest.mock import AsyncMock
 import pytest
 from sqlalchemy import Connection, Row, update
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.util import await_only
 
 from agencies import CASE, SIGNAL
 from desk.given import BED, CANARY, REF, desk_of, killed_at_call
+from desk.kept import kept_on
 from desk.webhooks.receiver import (
     OTHER_CASE,
     Got,
@@ -28,12 +30,17 @@ from desk.webhooks.receiver import (
 from nrmbus.desk import looking
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.http.answers import AT
+from nrmbus.desk.state import book
+from nrmbus.desk.state.context import Seat
 from nrmbus.desk.store import tables
 from nrmbus.desk.store.ledger import open_task
+from nrmbus.desk.store.suspending import suspend
 from nrmbus.desk.webhooks import schedule, sender, store
 from nrmbus.desk.webhooks.notices import OWN, TASK
+from nrmbus.desk.webhooks.signing import Secret
 from nrmbus.wire import times
 from patience import eventually
+from postgres import Server
 
 on_both = pytest.mark.usefixtures("kept")
 
@@ -432,6 +439,38 @@ async def test_of_two_rotations_at_once_both_keys_sign(tmp_path: Path) -> None:
         )
 
         assert {one[0].seed, other[0].seed} < {each.seed for each in hooks.webhooks.secrets(webhook)}
+
+
+async def test_a_rotation_while_the_desk_reads_the_first_secrets_is_in_force_at_once(
+    postgresql: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given an endpoint whose secrets a server is just giving, when a new secret is rotated in, then the next notice is signed with the new one."""
+    suspend(asyncio.get_running_loop())
+
+    async def sent() -> None:
+        async with desk_of("shelter", tmp_path) as given, receiving() as receiver, hooks_of(given) as hooks:
+            webhook, ledger, real = await hooks.add(receiver.url, "shelter.*"), given.desk.seat.ledger, book.load
+            rotating: list[asyncio.Task[tuple[Secret, ...]]] = []
+
+            def load(seat: Seat, name: str) -> tuple[bytes | None, bool]:
+                found, may_be_written = real(seat, name), not ledger._turn.locked()
+                rotating.append(asyncio.create_task(hooks.webhooks.rotate(webhook, timedelta(), None)))
+                if may_be_written:
+                    await_only(asyncio.wait(rotating))
+                return found
+
+            monkeypatch.setattr(book, "load", load)
+            with ledger.read() as tx:
+                row = store.endpoint(tx, webhook)
+            assert row is not None
+            line = await hooks.webhooks._line(row)
+            new = await rotating[0]
+
+            assert line is not None
+            assert line.secrets == new
+
+    with kept_on(postgresql):
+        await asyncio.create_task(sent())
 
 
 async def test_an_endpoint_that_is_removed_while_the_desk_looks_stays_removed(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import suppress
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -60,16 +60,21 @@ class Door:
         self.webhooks = webhooks or Webhooks(desk.seat, Egress())
         self.arrivals, self.streams = Arrivals(self.ledger, desk.seat.me), Streams()
         self._staff_settings = staff
+        self._staff: Staff | None = None
         self.beside: dict[type[Any], Any] = {}
         """Objects that the agency's own room put beside the door, by their type, for its pages."""
         self.has_mail = False
         """True if the agency has a mail server for notices; set by the process."""
         self._health, self._shown = health, views.Shown(self.ledger, desk.seat.me)
 
-    @cached_property
+    @property
     def staff(self) -> Staff:
         """The agency's people; read from the ledger when they are needed first."""
-        return Staff(self.seat, self._staff_settings or StaffSettings())
+        if self._staff is None:
+            made = Staff(self.seat, self._staff_settings or StaffSettings())
+            # The first one stays, since it follows each change.
+            self._staff = self._staff or made  # type: ignore[redundant-expr]  # another task may have made one meanwhile
+        return self._staff
 
     async def health(self) -> dict[str, Any]:
         """Return the state of the desk, in one snapshot."""

@@ -240,12 +240,15 @@ class Webhooks:
     async def _line(self, row: Row[Any]) -> _Line | None:
         """Return the connection to an endpoint; None if its secret can be read no more, which becomes a task."""
         if row.id not in self._lines:
-            raw, _ = book.load(self._seat, _book_of(row.id))
+            # A rotation meanwhile would find no line, and this one would keep the old secrets.
+            async with self._seat.ledger.without_writers():
+                raw, _ = book.load(self._seat, _book_of(row.id))
+                if raw is not None:
+                    self._lines.setdefault(row.id, _Line(_sender(row.url, self._egress), signing.read(raw)))
             if raw is None:
                 at = times.write(self._now())
                 await self._seat.ledger.together(lambda tx: self._lost(tx, row.id, at))
                 return None
-            self._lines.setdefault(row.id, _Line(_sender(row.url, self._egress), signing.read(raw)))
         return self._lines[row.id]
 
     def _lost(self, tx: Connection, webhook: str, at: str) -> None:
