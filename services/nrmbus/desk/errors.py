@@ -65,7 +65,7 @@ MEANINGS: Final[Mapping[DeskCode, _Meaning]] = MappingProxyType(
         "ledger_driver_missing": _Meaning(500, "`ledger` in agency.json names a PostgreSQL database, and its driver is not installed: pip install 'nrmbus[postgres]'."),
         "ledger_held": _Meaning(503, "Another process has this desk's ledger open: end that process; --standby waits for its end, and --take-over puts it out."),
         "ledger_unfit": _Meaning(500, "`ledger` in agency.json is not the address of a PostgreSQL database, or has a slip, a password or a relative path in it: write postgresql://USER@HOST/DATABASE, paths from / on, and the password into the file that PGPASSFILE names."),
-        "ledger_in_use": _Meaning(503, "Destroyed data are still in the ledger's write-ahead file, because another program reads the ledger or the disk is full: end that program or make room, then give the command again."),
+        "ledger_in_use": _Meaning(503, "Destroyed data are still in the ledger's files, because another program reads the ledger or its PostgreSQL database, or the disk is full: end that program or make room, then give the command again."),
         "settings_drift": _Meaning(500, "A subscriber's settings would lose or repeat records: make the subscriber with desk/inbox/broker.py."),
         "document_damaged": _Meaning(409, "The content of this document is not what its sender announced, so it is not shown: ask the sender to share the document again."),
         "document_incomplete": _Meaning(409, "Not all of this document is here: wait until its last piece has come; if none comes any more, ask the sender to share it again."),

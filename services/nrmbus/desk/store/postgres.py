@@ -6,6 +6,7 @@ cannot write another row, even if it does not know yet: it opens the ledger agai
 
 import asyncio
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -63,13 +64,18 @@ right, and the file may come, for example with a folder that is mounted later.""
 
 
 REWRITTEN: Final = (
-    "case_keys", "letter_keys", "case_labels", "assignments", "drafts", "documents", "document_pieces", "book",
+    "case_keys", "letter_keys", "case_labels", "assignments", "drafts", "documents", "document_pieces", "book", "tasks",
 )  # fmt: skip
-"""Tables of keys, of what is sealed to the desk's key in use, and of who has which case: a deleted row in a file could be read."""
+"""Tables of keys, of what is sealed to the desk's key in use, of who has which case, and of tasks, some of which an earlier release
+gave words of a letter: a deleted row in a file could be read."""
 CLEANED: Final = ("events", "outbox")
 """Tables of letters, too large to be rewritten at each erasure: a sealed letter may stay in a file, and opens until the erasure's
 horizon, as in a backup."""
-_CLEANING: Final = (*(f"VACUUM (FULL) {each}" for each in REWRITTEN), *(f"VACUUM {each}" for each in CLEANED))
+_REWRITING: Final = tuple(f"VACUUM (FULL, VERBOSE) {each}" for each in REWRITTEN)
+_CLEANING: Final = tuple(f"VACUUM {each}" for each in CLEANED)
+_NONE_LEFT: Final = re.compile(r"\D*0\D")
+"""Start of what ``VERBOSE`` tells of a table whose file holds no deleted row: its first number, in every language of a server, is
+that of the deleted rows that were copied, since an open snapshot still sees them."""
 
 
 async def _connect(address: Address, name: str, *, answer: float | None = None, **settings: str) -> Any:
@@ -246,13 +252,15 @@ class Postgres:
     async def off_the_disk(self) -> bool:
         """Rewrite the tables `REWRITTEN`, so that their files hold no deleted row, and clean those of letters.
 
-        Return False if it could not be done: another program, for example a backup, reads the keys, or the server's disk
-        is full, or its limit for a statement was too short. The server's write-ahead log and its backups keep deleted rows
-        for a while: an erasure's horizon covers them.
+        Return False if it could not be done: another program, for example a backup or a standby, reads the database, or the
+        server's disk is full, or its limit for a statement was too short. The server's write-ahead log and its backups keep
+        deleted rows for a while: an erasure's horizon covers them.
         """
         connection = await _connect(self._address, "nrmbus", lock_timeout="1s")
+        told: list[str] = []
+        connection.add_log_listener(lambda _, message: told.append(message.detail or ""))
         try:
-            for statement in _CLEANING:
+            for statement in (*_REWRITING, *_CLEANING):
                 await connection.execute(statement)
         except _AWAY as error:
             if not isinstance(error, asyncpg.LockNotAvailableError):
@@ -260,7 +268,8 @@ class Postgres:
             return False
         finally:
             await connection.close()
-        return True
+        # A rewriting succeeds too where it has to copy a deleted row.
+        return sum(_NONE_LEFT.match(each) is not None for each in told) == len(_REWRITING)
 
     async def _look(self) -> None:
         """Look now and then whether the idle connection still lives, until it does not."""
