@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import structlog
@@ -79,6 +80,35 @@ def test_a_desk_waits_for_a_broker_that_does_not_answer(tmp_path: Path, monkeypa
     waits = marker.read()
     assert waits is not None
     assert waits.sentence == told[1]
+
+
+def test_a_desk_whose_ledger_refuses_something_again_and_again_pauses_before_each_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a server that refuses at each start, then the desk asks it and the broker once a second; after a lost connection it begins again at once."""
+    folder, log = BusFolder(tmp_path), list[str]()
+    folder.create(bootstrap="127.0.0.1:1", tls=False)
+    write_json(folder.agency("ngo-a").agency_json, {})
+    refused, lost, connected = (
+        SimpleNamespace(begins_anew=True, is_refused=is_refused, lost_ledger=lost_ledger)
+        for is_refused, lost_ledger in ((True, False), (True, True), (False, False))
+    )
+    starts = [("refused", refused), ("lost", lost), ("renewed", connected), ("ended", None)]
+
+    def until_it_ends(*_: object) -> object:
+        name, ended = starts.pop(0)
+        log.append(name)
+        return ended
+
+    def pause_after(_: int) -> float:
+        log.append("pause")
+        return 0.0
+
+    monkeypatch.setattr(app, "_until_it_ends", until_it_ends)
+    monkeypatch.setattr(app, "pause_after", pause_after)
+    app.main(folder, "ngo-a")
+
+    assert log == ["refused", "pause", "lost", "renewed", "ended"]
 
 
 def test_a_desk_that_may_not_listen_for_others_is_not_started(tmp_path: Path) -> None:

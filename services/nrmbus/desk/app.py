@@ -107,7 +107,7 @@ async def _run(folder: BusFolder, agency: str, start: "_Start") -> DeskProcess |
         except (SQLAlchemyError, DeskError) as error:
             if not ledger.is_cause_of(error):
                 raise
-            process.anew = True
+            process.anew = process.is_refused = True
         process.lost_ledger = ledger.lost.is_set()
         return process
     finally:
@@ -176,6 +176,8 @@ def main(folder: BusFolder, agency: str, notify: Callable[[str], None] = lambda 
         start = _Start(place_of(folder.agency(agency)), listening, notify, how)
         while (ended := _until_it_ends(folder, agency, start)) and ended.begins_anew:
             telemetry.handled("connections_anew")
+            if ended.is_refused and not ended.lost_ledger:  # for a lost connection `opened` waits
+                time.sleep(pause_after(1))
             # Another desk may have taken over meanwhile, and must not be put out.
             start = replace(start, how="wait" if isinstance(start.place, Path) else "standby")
     except LeaseHeld as held:

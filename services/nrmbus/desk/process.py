@@ -78,6 +78,8 @@ class DeskProcess:
 
     notices: "Notices | None" = None
     """Notices by mail, if the agency has a mail server."""
+    is_refused = False
+    """True if the process ended for an error of its ledger's server, which may last: a moment passes before the next start."""
 
     def __init__(
         self, folder: BusFolder, home: AgencyFolder, ledger: Ledger, begins: Begins, *, renews: bool = False
@@ -262,6 +264,7 @@ class DeskProcess:
         """End the process when a *task* that must not end has failed."""
         error = None if task.cancelled() else task.exception()
         if error is not None and self.seat.ledger.is_cause_of(error):
+            self.is_refused = True
             self.begin_anew()
         elif error is not None:
             causes = error.exceptions if isinstance(error, BaseExceptionGroup) else (error,)

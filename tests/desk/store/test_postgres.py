@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import LargeBinary, delete, insert, select
+from sqlalchemy import LargeBinary, delete, insert, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from agencies import BUS, CASE, SIGNAL
@@ -23,6 +23,7 @@ from nrmbus.desk.errors import DeskError
 from nrmbus.desk.outbox import drafts
 from nrmbus.desk.state import labels
 from nrmbus.desk.store import postgres, tables
+from nrmbus.desk.store.address import Address
 from nrmbus.desk.store.ledger import Ledger, Position, open_task
 from nrmbus.desk.store.place import place_of
 from nrmbus.desk.store.suspending import suspend
@@ -61,6 +62,36 @@ async def positions(ledger: Ledger) -> int:
     """Return the number of positions that are stored."""
     with ledger.read() as tx:
         return len(tx.execute(select(tables.positions)).all())
+
+
+async def test_a_server_that_only_reads_counts_as_away(own_server: Server, tmp_path: Path) -> None:
+    """Given a standby, or a server that lets nobody write since its disk is full, then the desk waits for a server that takes what it writes."""
+    await (await opened(own_server, tmp_path)).close()
+    place = Address.parse(f"{own_server.address(tmp_path).url}&default_transaction_read_only=on")
+    with pytest.raises(DeskError) as refused:
+        await Ledger.open(place, bus=BUS, agency="vac", patience=0.0)
+
+    assert (refused.value.code, refused.value.safe) == ("ledger_away", {"error": "ReadOnlySQLTransactionError"})
+
+
+async def test_a_user_without_a_schema_is_refused_at_once(own_server: Server, tmp_path: Path) -> None:
+    """Given an administrator who has taken the schema away from everybody, then the desk says so, and does not ask for a lock that has no name."""
+    with pytest.raises(DeskError) as refused:
+        await Ledger.open(own_server.address(tmp_path), bus=BUS, agency="vac", patience=0.0)
+
+    assert (refused.value.code, refused.value.safe) == ("ledger_away", {"error": "InvalidSchemaNameError"})
+
+
+async def test_a_holder_that_nobody_may_see_is_not_waited_for_without_end(
+    own_server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a server that does not name who has the lock, then the second desk is refused all the same."""
+    first = await opened(own_server, tmp_path)
+    monkeypatch.setattr(postgres, "_HOLDER", text("SELECT 1 AS pid WHERE false"))
+    monkeypatch.setattr(postgres, "CONNECT_SECONDS", 1.0)
+    with pytest.raises(DeskError, match="ledger_held"):
+        await opened_again(first)
+    await first.close()
 
 
 async def test_a_second_desk_is_refused_and_told_who_and_where(

@@ -45,6 +45,9 @@ _OWN: Final = secrets.token_hex(3)
 """Mark of this process alone: containers of one machine share its boot, and each counts its processes from 1."""
 _LEDGER: Final = 0x6E726D  # "nrm"
 _NAME: Final = "(SELECT oid::bigint::integer FROM pg_namespace WHERE nspname = current_schema())"
+_STANDING: Final = text(
+    "SELECT current_setting('transaction_read_only') = 'on' AS only_reads, current_schema() AS schema"
+)
 _TRY: Final = text(f"SELECT pg_try_advisory_lock({_LEDGER}, {_NAME})")
 _WAIT: Final = text(f"SELECT pg_advisory_lock({_LEDGER}, {_NAME})")
 # Less than `ANSWER_SECONDS`, so that the connection lives on.
@@ -136,8 +139,8 @@ class Postgres:
         *puts_out* ends the connection of the desk that has the lock.
 
         Raises:
-            DeskError: ``ledger_away`` if the server does not answer or refuses, ``ledger_held`` if another desk has the lock,
-                ``ledger_unfit`` if no server can be asked at the address.
+            DeskError: ``ledger_away`` if the server does not answer, refuses, or lets this desk write nothing, ``ledger_held``
+                if another desk has the lock, ``ledger_unfit`` if no server can be asked at the address.
         """
         name = (
             f"nrmbus {agency} {machine.mark()} {os.getpid()} {_OWN}"  # an earlier release reads all words but the last
@@ -147,6 +150,7 @@ class Postgres:
         self._reading = _engine(self._address, name, execution_options=snapshot)
         try:
             self._writer = self._writing.connect()
+            _require_writable(self._writer)
             await self._lock(self._writer, patience, puts_out=puts_out)
             driver: Any = self._writer.connection.driver_connection
             driver.add_termination_listener(lambda _: self.lost.set())
@@ -166,8 +170,9 @@ class Postgres:
                     writer.execute(_PUT_OUT, {"pid": holder.pid})
             if holder and puts_out and self._waited_for(writer):
                 return
-            if holder and asyncio.get_running_loop().time() >= until:
-                raise DeskError("ledger_held", detail=_held_by(holder.application_name))
+            # A lock without a holder was given back between the two statements, or nobody may see who has it.
+            if asyncio.get_running_loop().time() >= (until if holder else until + CONNECT_SECONDS):
+                raise DeskError("ledger_held", detail=_held_by(holder.application_name) if holder else None)
             await asyncio.sleep(_HELD_LOOK)
 
     @staticmethod
@@ -284,6 +289,19 @@ class Postgres:
                 except _AWAY:
                     driver.terminate()
                     self.lost.set()
+
+
+def _require_writable(writer: Connection) -> None:
+    """Raise DeskError ``ledger_away`` if *writer* reaches a standby or a server that only reads, or if its user may use no schema.
+
+    Such a server gives the lock all the same, and without a schema no lock has a name.
+    """
+    with writer.begin():
+        found = writer.execute(_STANDING).one()
+    if found.only_reads:
+        raise DeskError("ledger_away", safe={"error": asyncpg.ReadOnlySQLTransactionError.__name__})
+    if found.schema is None:
+        raise DeskError("ledger_away", safe={"error": asyncpg.InvalidSchemaNameError.__name__})
 
 
 def _held_by(holder: str) -> str:
