@@ -21,6 +21,7 @@ from nrmbus.backup.errors import BackupError
 from nrmbus.backup.store import Manifest, Store, said
 from nrmbus.bus.errors import NoBus
 from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.private_files import write_json
 from nrmbus.cli.app import app
 from nrmbus.desk.store import tables
 from nrmbus.desk.store.ledger import Beginning, Ledger, Position
@@ -316,6 +317,24 @@ async def test_a_backup_of_the_new_ledger_is_compared_as_any_other(tmp_path: Pat
 
     with pytest.raises(BackupError, match="inbox 0: 51 here, 50 in the backup"):
         restore.one_part(store, manifest, folder, "ledger", lambda _: None, lambda *_: None)
+
+
+async def test_a_ledger_on_a_server_is_not_restored_into_a_file_that_its_desk_never_reads(tmp_path: Path) -> None:
+    """Given a backup from before `ledger copy`, then its file comes back for no agency whose ledger is on a server, and the answer says where to restore; a service's does."""
+    (tmp_path / "backup").mkdir()
+    store, folder = Store.at(tmp_path / "backup"), BusFolder(tmp_path / "bus")
+    folder.create(play=True, tls=False)
+    home, name, service = folder.agency("ngo-a"), "agencies/ngo-a/ledger.sqlite", "timekeeper/ledger.sqlite"
+    stored = {each: store.put_file(await ledger_at(tmp_path / "before", 50)) for each in (name, service)}
+    manifest = Manifest(bus=folder.settings.bus, generation=1, made=MADE, by="x", private_keys="sealed", files=stored)
+    write_json(home.agency_json, {"ledger": "postgresql://db.example.org/ledger"})
+
+    with pytest.raises(BackupError, match="the server's own backup") as refused:
+        restore.one_part(store, manifest, folder, "ledger", lambda _: None, lambda *_: None, agency="ngo-a")
+    whole = restore.one_part(store, manifest, folder, "ledger", lambda _: None, lambda *_: None)
+
+    assert (refused.value.code, refused.value.where) == ("ledger_on_server", "ngo-a")
+    assert (whole.written, home.ledger.exists()) == ([service], False)
 
 
 def heads(path: Path, size: int) -> Path:

@@ -8,7 +8,7 @@ BackupCode = Literal[
     "no_backup", "busy", "disk_full", "not_written", "not_removed", "manifest_unreadable", "format_unknown", "signature_invalid",
     "file_missing", "file_cut", "file_altered", "file_unreadable", "record_unreadable", "history_refused", "inbox_broken",
     "directory_refused", "root_differs", "bus_older", "other_bus", "other_kind", "folder_not_empty", "newer_here",
-    "bus_running", "part_absent", "cluster_not_empty", "offset_differs", "unsigned", "signer_unknown",
+    "bus_running", "part_absent", "ledger_on_server", "cluster_not_empty", "offset_differs", "unsigned", "signer_unknown",
 ]  # fmt: skip
 
 SENTENCES: Final[dict[BackupCode, str]] = {
@@ -36,6 +36,7 @@ SENTENCES: Final[dict[BackupCode, str]] = {
     "newer_here": "What is here is newer than the backup, and would be lost: look for a newer backup; or say --over-newer to lose it.",
     "bus_running": "Something runs in this folder, or another restore writes to it: end it first.",
     "part_absent": "The backup has nothing of this part, or of this agency: topics are in the backup of a bus alone, and an agency's backup has only its own folder.",
+    "ledger_on_server": "A PostgreSQL server has this agency's ledger, which no backup of a folder has: restore the server's own backup, for example with pg_restore. Name another agency with --agency.",
     "cluster_not_empty": "The cluster has records of a bus already: restore to an empty one.",
     "offset_differs": "The broker put a record in another place than it had: see that nobody else writes there, and restore again.",
     "unsigned": "Nobody signed this backup: anybody who can write to this folder may have made it. The backup of a bus is always signed. Take an older one with --generation N; or add --signer none if this agency's backups are made without its key file and nobody else can write here.",

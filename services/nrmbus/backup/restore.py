@@ -2,7 +2,7 @@
 
 import asyncio
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -159,10 +159,11 @@ def one_part(
     """Restore *part* into the folder of *target*, where nothing runs, and nothing starts meanwhile.
 
     Keys, settings, the auditor's users and readings off the record that are here stay: only those that are missing come
-    back. With *agency*, only of this agency.
+    back. A ledger on a server stays as well. With *agency*, only of this agency.
 
     Raises:
-        BackupError: ``part_absent``, ``other_bus``, ``other_kind``, ``bus_running`` or ``newer_here``; nothing was changed then.
+        BackupError: ``part_absent``, ``ledger_on_server``, ``other_bus``, ``other_kind``, ``bus_running`` or ``newer_here``;
+            nothing was changed then.
     """
     if target.exists and target.settings.bus != manifest.bus:
         raise BackupError("other_bus")
@@ -173,11 +174,14 @@ def one_part(
         if part in (folders.BROKER, folders.DIRECTORY):
             return Restored(_broker(store, manifest, target, part, unlock, progress, over_newer=over_newer), [])
         below = f"agencies/{agency}/" if agency else ""
+        elsewhere = _on_servers(target, [agency] if agency else target.agencies()) if part == "ledger" else {}
         due = {
             path: stored
             for path, stored in manifest.files.items()
-            if path.startswith(below) and folders.of_part(part, path)
+            if path.startswith(below) and folders.of_part(part, path) and path not in elsewhere
         }
+        if not due and elsewhere:
+            raise BackupError("ledger_on_server", ", ".join(elsewhere.values()))
         if not due:
             raise BackupError("part_absent", f"{part} {below}".strip())
         with said():
@@ -196,6 +200,12 @@ def one_part(
             else:
                 folders.put_back(store, due.items(), target.path)
         return Restored(sorted(due), sorted(left))
+
+
+def _on_servers(target: BusFolder, agencies: Iterable[str]) -> dict[str, str]:
+    """Return those *agencies* whose ledger is on a server, by the path of the file that their desk never reads."""
+    settings = [f"agencies/{each}/agency.json" for each in agencies]
+    return {f"agencies/{each}/{folders.LEDGER}": each for each in folders.on_servers(target.path, settings)}
 
 
 @contextmanager

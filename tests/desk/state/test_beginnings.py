@@ -173,9 +173,9 @@ async def test_a_case_whose_beginning_is_gone_is_shown_as_incomplete(tmp_path: P
 
 @pytest.mark.parametrize(("number", "since"), [(1, None), (7, times.write(NOW)), (None, times.write(NOW))])
 async def test_health_and_a_task_say_from_when_on_the_desk_knows(
-    tmp_path: Path, number: int | None, since: str | None
+    kept: str, tmp_path: Path, number: int | None, since: str | None
 ) -> None:
-    """They also say what the desk cannot know, and what to do; the task is opened once."""
+    """They also say what the desk cannot know, and what to do; the task is opened once. A ledger on a server comes back by the server's means."""
     async with desk_of("special-unit", tmp_path) as given:
         await begun(given, number=number)
         for _ in range(2):
@@ -186,6 +186,8 @@ async def test_health_and_a_task_say_from_when_on_the_desk_knows(
         assert (lost["since"], lost["missing"]) == (since, number - 1 if number else None)
         assert (task["kind"], task["sentence"]) == ("ledger_lost", lost["sentence"])
         assert (since or "nothing that it was told is missing") in lost["sentence"]
+        assert ("nrmbus restore" in lost["sentence"]) is (kept == "sqlite")
+        assert ("by the own means of its PostgreSQL server" in lost["sentence"]) is (kept == "postgresql")
 
 
 async def test_a_ledger_that_was_made_with_its_inbox_says_nothing_of_a_loss(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """A hand-edited ledger opens no letter of the touched cases, and a person is told."""
 
 import asyncio
+import json
 import sqlite3
 from contextlib import closing
 from errno import ENOSPC
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 from sqlalchemy.exc import OperationalError
 
 from agencies import CASE, NOW, SIGNAL, town
@@ -15,6 +17,7 @@ from desk.access.test_opening import CONSENT, consented, readings, supplied, wit
 from desk.given import CANARY, FakeRegistrar, Given, desk_of
 from desk.store.given import put_rows, steps
 from nrmbus.desk.state import integrity
+from nrmbus.desk.store import tables
 from nrmbus.desk.store.ledger import Beginning, Position
 from nrmbus.wire import times
 from patience import eventually
@@ -217,6 +220,20 @@ async def test_a_ledger_that_was_lost_is_found_whole_though_it_was_looked_at_bef
         assert [row.inbox_number for row in await given.rows("inbox")] == [GONE + 1, GONE + 2]
         assert looks == [False] * 3
         assert integrity.TASK not in [row.kind for row in await given.rows("tasks")]
+
+
+async def test_the_task_about_an_altered_ledger_says_how_its_backup_comes_back(kept: str, tmp_path: Path) -> None:
+    """Given an altered ledger, then the task names the command for a file, and the server's own means for a ledger on a server."""
+    means = {"sqlite": "nrmbus restore DIR --part ledger", "postgresql": "by the server's own means"}
+    async with desk_of("vac", tmp_path) as given:
+        record = given.registrar.event("ngo-a", "case.signal_recorded", SIGNAL)
+        await given.hear(given.registrar.register(record, to="vac"))
+        async with given.desk.seat.ledger.write() as tx:
+            tx.execute(update(tables.events).values(registered="earlier"))
+        assert await given.desk.unaltered.is_altered(CASE)
+        (task,) = [row for row in await given.rows("tasks") if row.kind == integrity.TASK]
+
+    assert [each for each, words in means.items() if words in json.loads(task.about)["sentence"]] == [kept]
 
 
 @pytest.mark.usefixtures("kept")

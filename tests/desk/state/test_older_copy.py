@@ -90,14 +90,21 @@ async def test_a_copy_is_found_by_a_receipt_for_what_it_never_made(tmp_path: Pat
         assert (shown(given)["caught_up"], shown(given)["again"], shown(given)["own"]) == (True, 1, 1)
 
 
-async def test_what_stays_closed_or_missing_is_said_with_what_to_do(tmp_path: Path) -> None:
-    """Kafka has forgotten what follows the copy; the folder's private keys, or those that open its letters, are too old."""
+async def test_what_stays_closed_or_missing_is_said_with_what_to_do(kept: str, tmp_path: Path) -> None:
+    """Kafka has forgotten what follows the copy; the folder's private keys, or those that open its letters, are too old.
+
+    A ledger on a server has no file that could be moved: the desk begins in an empty database.
+    """
+    away = {
+        "sqlite": "move ledger.sqlite and the files beside it",
+        "postgresql": "name an empty database in `ledger` of agency.json",
+    }
     async with desk_of("shelter", tmp_path) as given:
         seat = given.desk.seat
         await heard(given, given.registrar)
         await older_copy.look(seat, ran(9))
         seat.troubles[0] = "inbox_gap"
-        assert "move ledger.sqlite and the files beside it" in shown(given)["sentence"]
+        assert [each for each, words in away.items() if words in shown(given)["sentence"]] == [kept]
         del seat.troubles[0]
         seat.own = Own(seat.me, frozenset(), frozenset)
         seat.own.read_to_the_end(7)

@@ -8,6 +8,7 @@ inbox has been read to its end: an erasure or a withdrawal may follow them.
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Final
 
 from aiokafka import ConsumerRecord, TopicPartition
@@ -32,8 +33,10 @@ TASK: Final = "ledger_lost"
 _GONE: Final = (
     "It does not know what it had not sent yet, who had read which letter, and which tasks were done: compare with the "
     "agency's own files. If there is a backup of the ledger from the last 30 days: wait until nrmbus status shows no unanswered "
-    "event, stop the desk, put the backup in place (nrmbus restore DIR --part ledger --agency AGENCY), and start again."
+    "event, stop the desk, put the backup in place ({}), and start again."
 )
+_OF_A_FILE: Final = "nrmbus restore DIR --part ledger --agency AGENCY"
+_OF_A_SERVER: Final = "by the own means of its PostgreSQL server"
 INCOMPLETE: Final = (
     "The ledger of this desk was lost and the beginning of this case with it, so status, version and deadlines are not "
     "shown: the registrar and the auditor know them, and every event is judged by the whole case."
@@ -165,16 +168,17 @@ def shown(ledger: Ledger) -> Mapping[str, Any] | None:
     gone = [each for each in lost if each.missing != 0]
     since = max((each.since or each.noticed for each in gone), default=None)
     missing = None if any(each.missing is None for each in gone) else sum(each.missing or 0 for each in gone)
-    return {"noticed": noticed, "since": since, "missing": missing, "sentence": _sentence(noticed, since)}
+    return {"noticed": noticed, "since": since, "missing": missing, "sentence": _sentence(ledger, noticed, since)}
 
 
-def _sentence(noticed: str, since: str | None) -> str:
+def _sentence(ledger: Ledger, noticed: str, since: str | None) -> str:
+    gone = _GONE.format(_OF_A_FILE if isinstance(ledger.place, Path) else _OF_A_SERVER)
     begins = f"The ledger of this desk was gone on {noticed}, and the desk reads its inbox again"
     if since is None:
-        return f"{begins} from the first record: nothing that it was told is missing. {_GONE}"
+        return f"{begins} from the first record: nothing that it was told is missing. {gone}"
     return (
         f"{begins} from the first record that the broker still has: it knows nothing that it was told before {since}, and "
-        f"shows cases that may have begun before as incomplete. {_GONE}"
+        f"shows cases that may have begun before as incomplete. {gone}"
     )
 
 

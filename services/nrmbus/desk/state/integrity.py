@@ -9,6 +9,7 @@ memory.
 import asyncio
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import Connection, Row, and_, or_, select
@@ -28,10 +29,12 @@ TASK: Final = "ledger_altered"
 
 _SENTENCE: Final = (
     "The ledger does not say what the registrar delivered: somebody has edited it, or its disk is damaged. No letter that it "
-    "is about is opened. Ask who has access to this machine. Wait until nrmbus status shows no unanswered event, stop the "
-    "desk, keep a copy of the ledger, and put a backup in its place: nrmbus restore DIR --part ledger --agency AGENCY "
-    "--over-newer. The desk then reads the rest again from its inbox."
+    "is about is opened. Ask who has access to {}. Wait until nrmbus status shows no unanswered event, stop the "
+    "desk, keep a copy of the ledger, and put a backup in its place: {}. "
+    "The desk then reads the rest again from its inbox."
 )
+_OF_A_FILE: Final = ("this machine", "nrmbus restore DIR --part ledger --agency AGENCY --over-newer")
+_OF_A_SERVER: Final = ("its PostgreSQL server", "the newest one of its database, by the server's own means")
 _AT_A_TIME: Final = 200
 _INBOX, _EVENTS, _TASKS = tables.inbox.c, tables.events.c, tables.tasks.c
 _WITH_DELIVERIES: Final = different(_INBOX.partition)
@@ -69,9 +72,10 @@ class Unaltered:
 
     async def _tell(self, subjects: list[str]) -> None:
         telemetry.handled("alarm", code=TASK)
+        sentence = _SENTENCE.format(*(_OF_A_FILE if isinstance(self._ledger.place, Path) else _OF_A_SERVER))
         async with self._ledger.write() as tx:
             for subject in subjects:
-                about = json.dumps({"code": TASK, "sentence": _SENTENCE})
+                about = json.dumps({"code": TASK, "sentence": sentence})
                 where = self._altered[subject]
                 open_task(tx, opened=self._stamp(), subject=subject, event_id=where, kind=TASK, about=about)
 

@@ -7,6 +7,7 @@ give; before that the desk sends nothing.
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, and_, exists, func, or_, select
@@ -37,9 +38,11 @@ _KEYS: Final = (
     "keys/ was not put back, another person may speak as this agency: follow the task entry_not_asked."
 )
 _TOO_OLD: Final = (
-    "Kafka no longer has what follows the copy: stop the desk, move ledger.sqlite and the files beside it to another folder, "
-    "keep them, and start again. The desk then begins with what Kafka has, and says since when it knows everything."
+    "Kafka no longer has what follows the copy: stop the desk, {}, "
+    "and start again. The desk then begins with what Kafka has, and says since when it knows everything."
 )
+_FILE_AWAY: Final = "move ledger.sqlite and the files beside it to another folder, keep them"
+_DATABASE_AWAY: Final = "name an empty database in `ledger` of agency.json, keep the one before"
 _INBOX, _OUTBOX = tables.inbox.c, tables.outbox.c
 
 
@@ -105,7 +108,8 @@ def _sentence(seat: Seat, found: Mapping[str, Any]) -> str:
     copy = f"On {found['noticed']} this desk began with an older copy of its ledger, which ends on {found['ends']}."
     keys = f" {_KEYS}" if seat.own is not None and seat.own.alarm is not None else ""
     if "again" not in found:
-        gap = f" {_TOO_OLD}" if seat.trouble == "inbox_gap" else ""
+        away = _FILE_AWAY if isinstance(seat.ledger.place, Path) else _DATABASE_AWAY
+        gap = f" {_TOO_OLD.format(away)}" if seat.trouble == "inbox_gap" else ""
         return f"{copy} It reads its inbox again, and sends nothing until it has caught up.{gap}{keys}"
     letters = f" {_LETTERS.format(keys=found['keys'])}" if found["keys"] else ""
     return (
