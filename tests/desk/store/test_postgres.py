@@ -7,6 +7,7 @@ import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import LargeBinary, delete, insert, select, text
@@ -56,6 +57,14 @@ async def advanced(ledger: Ledger) -> None:
     """Commit that partition 0 was read to `DUE`."""
     async with ledger.write():
         ledger.advance(0, DUE)
+
+
+async def close_of(server: Server, driver: Any) -> None:
+    """Have *server* end the connection *driver*, as after a time without a statement, and wait until that is known here."""
+    other = await server.connect()
+    await other.execute("SELECT pg_terminate_backend($1)", driver.get_server_pid())
+    await other.close()
+    await eventually("the end of the connection is known here", driver.is_closed)
 
 
 async def positions(ledger: Ledger) -> int:
@@ -176,6 +185,21 @@ async def test_a_desk_that_is_put_out_loses_its_ledger_at_once(own_server: Serve
     await advanced(second)
     await first.close()
     await second.close()
+
+
+async def test_a_reader_s_idle_connection_that_was_closed_fails_no_reading(own_server: Server, tmp_path: Path) -> None:
+    """Given a server or a proxy that closes idle connections, then the first page after a quiet time is shown all the same."""
+    ledger = await opened(own_server, tmp_path)
+    await advanced(ledger)
+    with ledger.read() as one, ledger.read() as other:
+        drivers: list[Any] = [each.connection.driver_connection for each in (one, other)]
+    for driver in drivers:
+        await close_of(own_server, driver)
+
+    assert await positions(ledger) == 1
+    assert await positions(ledger) == 1
+    assert not ledger.lost.is_set()
+    await ledger.close()
 
 
 async def test_a_killed_server_loses_the_ledger_and_not_what_it_has(own_server: Server, tmp_path: Path) -> None:

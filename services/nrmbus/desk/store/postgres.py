@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import asyncpg
 from sqlalchemy import Connection, Engine, ExceptionContext, RootTransaction, event, text
-from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, DisconnectionError, OperationalError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
@@ -148,6 +148,7 @@ class Postgres:
         self._writing = _engine(self._address, name, poolclass=NullPool)
         snapshot = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
         self._reading = _engine(self._address, name, execution_options=snapshot)
+        event.listen(self._reading, "checkout", _require_open)
         try:
             self._writer = self._writing.connect()
             _require_writable(self._writer)
@@ -289,6 +290,15 @@ class Postgres:
                 except _AWAY:
                     driver.terminate()
                     self.lost.set()
+
+
+def _require_open(connection: Any, *_: object) -> None:
+    """Have the pool connect again if the server or something on the way has closed an idle connection.
+
+    asyncpg knows that, so no statement has to ask, as ``pool_pre_ping`` does with each reading.
+    """
+    if connection.driver_connection.is_closed():
+        raise DisconnectionError
 
 
 def _require_writable(writer: Connection) -> None:
