@@ -13,7 +13,7 @@ from desk.given import FakeRegistrar, desk_of
 from desk.kept import kept_on
 from desk.store.given import bed_request, outcome
 from nrmbus.desk.errors import DeskError
-from nrmbus.desk.store import copying, tables
+from nrmbus.desk.store import copying, postgres, schema, tables
 from nrmbus.desk.store.ledger import Ledger
 from nrmbus.desk.store.place import Place, with_tables
 from nrmbus.desk.store.suspending import suspend
@@ -70,6 +70,26 @@ async def test_a_desk_goes_on_at_the_other_place_and_back(postgresql: Server, tm
     assert await rows(back) == await rows(place)
     async with desk_of("shelter", back.parent) as given:
         assert await outcome(given) == after
+
+
+async def test_a_server_that_takes_long_for_many_rows_is_not_given_up(
+    postgresql: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given letters of documents and an ordinary line, then a page of rows takes longer than a desk waits for a statement, and the copy ends all the same."""
+    file, place = tmp_path / "ledger.sqlite", await postgresql.at(tmp_path / "slow")
+    await filled(tmp_path, FakeRegistrar(town()))
+
+    def slow(tx: Connection) -> None:
+        schema.bring_up(tx)
+        with tx.begin():
+            waits = "BEGIN PERFORM pg_sleep(3); RETURN NEW; END"
+            tx.exec_driver_sql(f"CREATE FUNCTION slow_line() RETURNS trigger LANGUAGE plpgsql AS $$ {waits} $$")
+            tx.exec_driver_sql("CREATE TRIGGER slow BEFORE INSERT ON events FOR EACH ROW EXECUTE FUNCTION slow_line()")
+
+    await with_tables(place, slow)
+    monkeypatch.setattr(postgres, "ANSWER_SECONDS", 2.0)
+
+    assert (await copied(file, place))["events"] == 1
 
 
 async def test_a_filled_target_a_running_desk_and_a_missing_ledger_are_refused(

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import LargeBinary, delete, insert, select, text
+from sqlalchemy import Connection, LargeBinary, delete, insert, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from agencies import BUS, CASE, SIGNAL
@@ -23,7 +23,7 @@ from nrmbus.desk.erasure import rounds
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.outbox import drafts
 from nrmbus.desk.state import labels
-from nrmbus.desk.store import postgres, tables
+from nrmbus.desk.store import postgres, schema, tables
 from nrmbus.desk.store.address import Address
 from nrmbus.desk.store.ledger import Ledger, Position, open_task
 from nrmbus.desk.store.place import place_of
@@ -244,6 +244,24 @@ async def test_a_server_that_does_not_answer_is_given_up_and_the_loop_goes_on(
         await ledger.lost.wait()
     finally:
         own_server.signal(signal.SIGCONT)
+    await ledger.close()
+
+
+async def test_an_upgrade_of_the_tables_may_take_longer_than_any_other_statement(
+    own_server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a large ledger, then a change of its tables that takes a minute is not undone and begun again for ever."""
+    make = schema.make
+
+    def slow(connection: Connection) -> None:
+        connection.exec_driver_sql("SELECT pg_sleep(3)")
+        make(connection)
+
+    monkeypatch.setattr(schema, "make", slow)
+    monkeypatch.setattr(postgres, "ANSWER_SECONDS", 2.0)
+    ledger = await opened(own_server, tmp_path)
+
+    assert ledger.id
     await ledger.close()
 
 

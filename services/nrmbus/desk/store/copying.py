@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, Table, func, insert, select
+from sqlalchemy import Connection, LargeBinary, Row, Table, func, insert, select
 
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.store import tables
@@ -16,6 +16,8 @@ from nrmbus.desk.store.ledger import Ledger
 from nrmbus.desk.store.place import Place, engine_of, exists
 
 _AT_A_TIME: Final = 500
+_LARGE_AT_A_TIME: Final = 50
+"""Rows of a page of a table with letters or pieces of documents, of some hundred KB each: a page is held in memory twice."""
 
 
 async def copy(source: Place, target: Place, *, bus: str, agency: str) -> Mapping[str, int]:
@@ -27,8 +29,8 @@ async def copy(source: Place, target: Place, *, bus: str, agency: str) -> Mappin
     """
     if not exists(source):
         raise DeskError("ledger_absent")
-    ledger = await Ledger.open(source, bus=bus, agency=agency, patience=0.0)
-    into = engine_of(target)
+    ledger = await Ledger.open(source, bus=bus, agency=agency, patience=0.0, copies=True)
+    into = engine_of(target, copies=True)
     try:
         await into.open(agency, 0.0, puts_out=False)
         transaction = await into.begin()
@@ -71,7 +73,8 @@ def _copied(source: Connection, target: Connection, table: Table) -> int:
 
 
 def _pages(tx: Connection, table: Table) -> Iterator[list[Row[Any]]]:
-    rows = select(table).order_by(*table.primary_key.columns).execution_options(yield_per=_AT_A_TIME)
+    at_a_time = _LARGE_AT_A_TIME if any(isinstance(each.type, LargeBinary) for each in table.c) else _AT_A_TIME
+    rows = select(table).order_by(*table.primary_key.columns).execution_options(yield_per=at_a_time)
     yield from (list(page) for page in tx.execute(rows).partitions())
 
 

@@ -113,12 +113,12 @@ class _Waiting:
 class Ledger:
     """One agency's ledger on one bus."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, *, copies: bool = False) -> None:
         self.place = place
         self.id = ""
         """Random name of this ledger: each ledger numbers its rows independently."""
         self._notes: dict[str, str] = {}
-        self._engine = engine_of(place)
+        self._engine = engine_of(place, copies=copies)
         self._turn = asyncio.Lock()
         self._waiting: list[_Waiting] = []
         """Work for the next shared transaction."""
@@ -140,18 +140,20 @@ class Ledger:
 
     @classmethod
     async def open(
-        cls, place: Place, *, bus: str, agency: str, patience: float = HELD_SECONDS, puts_out: bool = False
-    ) -> Self:
+        cls, place: Place, *, bus: str, agency: str, patience: float = HELD_SECONDS, puts_out: bool = False,
+        copies: bool = False,
+    ) -> Self:  # fmt: skip
         """Open the ledger at *place*; make or upgrade its tables first.
 
         Wait *patience* seconds for the end of another desk that has the ledger open; *puts_out* ends its connection.
+        With *copies* a server may take long for a statement.
 
         Raises:
             DeskError: ``ledger_foreign`` if the ledger belongs to another bus or agency, ``ledger_unknown`` if an
                 unknown release made it, ``ledger_held`` if another desk has it open, ``ledger_away`` if its server does
                 not answer.
         """
-        ledger = cls(place)
+        ledger = cls(place, copies=copies)
         try:
             await ledger._engine.open(agency, patience, puts_out=puts_out)
             await ledger._own(bus, agency)

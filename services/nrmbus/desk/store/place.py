@@ -64,9 +64,12 @@ def place_of(home: AgencyFolder) -> Place:
     return home.ledger if found is None else Address.parse(found)
 
 
-def engine_of(place: Place) -> Engine:
-    """Return the engine for *place*, not connected yet. Raises DeskError ``ledger_driver_missing``."""
-    return Sqlite(place) if isinstance(place, Path) else _server().Postgres(place)
+def engine_of(place: Place, *, copies: bool = False) -> Engine:
+    """Return the engine for *place*, not connected yet; with *copies* a server may take long for a statement.
+
+    Raises DeskError ``ledger_driver_missing``.
+    """
+    return Sqlite(place) if isinstance(place, Path) else _server().Postgres(place, copies=copies)
 
 
 def _server() -> ModuleType:

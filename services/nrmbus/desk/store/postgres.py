@@ -27,7 +27,9 @@ from nrmbus.desk.store.suspending import committed
 
 CONNECT_SECONDS: Final = 5.0
 ANSWER_SECONDS: Final = 10.0
-"""Seconds after which a server that does not answer a statement counts as away."""
+"""Seconds after which a server that does not answer a statement of a desk counts as away."""
+WHOLE_SECONDS: Final = 3600.0
+"""The same for a statement that makes or changes a table, or copies many rows: it may take long, and nobody waits for a page."""
 LOOK_EVERY: Final = 1.0
 """Seconds between two looks whether an idle connection still lives: a machine that lost its power closes none."""
 _HELD_LOOK: Final = 0.2
@@ -100,9 +102,9 @@ async def _connect(address: Address, name: str, *, answer: float | None = None, 
         raise OperationalError(None, None, error) from None
 
 
-def _engine(address: Address, name: str, **more: Any) -> Engine:
+def _engine(address: Address, name: str, answer: float, **more: Any) -> Engine:
     async def connect() -> Any:
-        return await _connect(address, name, answer=ANSWER_SECONDS)
+        return await _connect(address, name, answer=answer)
 
     engine = create_async_engine("postgresql+asyncpg://", async_creator=connect, hide_parameters=True, **more)
 
@@ -116,14 +118,15 @@ def _engine(address: Address, name: str, **more: Any) -> Engine:
 
 def making(address: Address) -> Engine:
     """Return an engine that makes tables at *address*, all or nothing."""
-    return _engine(address, "nrmbus", poolclass=NullPool)
+    return _engine(address, "nrmbus", WHOLE_SECONDS, poolclass=NullPool)
 
 
 class Postgres:
     """The database at *address*: one connection that writes and holds the lock, and a pool of those that read."""
 
-    def __init__(self, address: Address) -> None:
-        self._address = address
+    def __init__(self, address: Address, *, copies: bool = False) -> None:
+        """Make the engine of a desk, or with *copies* of a program that copies whole tables, whose statements may take longer."""
+        self._address, self._answer = address, WHOLE_SECONDS if copies else ANSWER_SECONDS
         self.lost = asyncio.Event()
         """Set when the connection that writes is gone, and the lock with it."""
         self._writing: Engine | None = None
@@ -145,9 +148,9 @@ class Postgres:
         name = (
             f"nrmbus {agency} {machine.mark()} {os.getpid()} {_OWN}"  # an earlier release reads all words but the last
         )
-        self._writing = _engine(self._address, name, poolclass=NullPool)
+        self._writing = _engine(self._address, name, self._answer, poolclass=NullPool)
         snapshot = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
-        self._reading = _engine(self._address, name, execution_options=snapshot)
+        self._reading = _engine(self._address, name, self._answer, execution_options=snapshot)
         event.listen(self._reading, "checkout", _require_open)
         try:
             self._writer = self._writing.connect()
@@ -155,10 +158,22 @@ class Postgres:
             await self._lock(self._writer, patience, puts_out=puts_out)
             driver: Any = self._writer.connection.driver_connection
             driver.add_termination_listener(lambda _: self.lost.set())
-            schema.bring_up(self._writer)
+            self._bring_up(self._writer)
         except SQLAlchemyError as error:
             raise DeskError("ledger_away", safe={"error": _kind(error)}) from None
         self._watch = asyncio.create_task(self._look())
+
+    def _bring_up(self, writer: Connection) -> None:
+        """Make or upgrade the tables, if they are not of this release, by a connection whose statements may take long."""
+        with writer.begin():
+            if schema.revision_of(writer) == schema.REVISION:
+                return
+        engine = making(self._address)
+        try:
+            with engine.connect() as connection:
+                schema.bring_up(connection)
+        finally:
+            engine.dispose()
 
     async def _lock(self, writer: Connection, patience: float, *, puts_out: bool) -> None:
         until = asyncio.get_running_loop().time() + patience
