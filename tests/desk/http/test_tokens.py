@@ -11,6 +11,7 @@ from unittest.mock import patch
 
 import pytest
 from pydantic import ValidationError
+from sqlalchemy import select
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -415,6 +416,25 @@ async def test_each_use_is_counted(tmp_path: Path) -> None:
     async with tokens_at(tmp_path, clock) as (tokens, _):
         seen = tokens.page("", 10)[0]
         assert (seen["used"], seen["last_used"]) == (2, "2026-03-03T05:00:00Z")
+
+
+async def test_a_use_while_the_earlier_ones_are_written_is_counted(tmp_path: Path) -> None:
+    """Given a ledger that takes a while to write the uses, then a request meanwhile is counted too, once."""
+    async with tokens_at(tmp_path) as (tokens, ledger):
+        made = await tokens.add(wanted(), LOCAL)
+        sent, writing = 0, asyncio.create_task(asyncio.sleep(0))
+        for _ in range(20):
+            while True:
+                assert tokens.caller_of(f"Bearer {made['token']}")
+                sent += 1
+                if writing.done():
+                    break
+                await asyncio.sleep(0)
+            writing = asyncio.create_task(tokens.record_uses())
+        await writing
+        await tokens.record_uses()
+        with ledger.read() as tx:
+            assert tx.scalar(select(tables.tokens.c.used)) == sent
 
 
 async def test_a_token_in_use_is_named_before_its_end(tmp_path: Path) -> None:

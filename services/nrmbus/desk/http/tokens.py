@@ -263,10 +263,10 @@ class Tokens:
 
     def _write_uses(self, tx: Connection) -> None:
         for each in self._valid.values():
-            if each.used:
-                use = {"token": each.caller.name, "of": each.made, "more": each.used, "at": each.last_used}
+            if count := each.used:  # a server answers later, and requests go on being counted
+                use = {"token": each.caller.name, "of": each.made, "more": count, "at": each.last_used}
                 tx.execute(_USED, use)
-                self._ledger.then(partial(_written, each, each.used))
+                self._ledger.then(partial(_written, each, count))
 
     async def run(self) -> None:
         """Write the uses into the ledger from time to time, and at the end."""
