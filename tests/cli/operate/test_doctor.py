@@ -6,15 +6,17 @@ import json
 from collections.abc import Iterator
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, insert
+from sqlalchemy import Connection, create_engine, insert, update
 from typer.testing import CliRunner
 
 from brokers import Broker
+from desk.store.given import put_rows
 from nrmbus.bus.errors import KeysSealed
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.pki import certificate
@@ -26,7 +28,8 @@ from nrmbus.cli.membership.keys import private_keys, unlock
 from nrmbus.cli.operate import doctor, folder_faults, topic_faults
 from nrmbus.cli.operate.service_faults import of_stopped
 from nrmbus.cli.operate.topic_faults import TopicRead, of_admitters, of_clocks, of_quarantine, of_sealing_keys
-from nrmbus.desk.store import tables
+from nrmbus.desk.store import schema, tables
+from nrmbus.desk.store.place import on_tables
 from nrmbus.directory import Identity, Operator
 from nrmbus.directory.admission import admit
 from nrmbus.directory.epochs import Ending
@@ -34,6 +37,7 @@ from nrmbus.directory.operator import Admitter
 from nrmbus.host.services import run_service
 from nrmbus.wire import times
 from nrmbus.wire.keys import keyfile
+from postgres import EACH_SERVER, Server, serving
 
 NOW = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
 PUBLIC = {"name": {"az": "a", "en": "e", "ru": "r"}, "run_by": "ngo", "phone": "1", "port": 8480}
@@ -98,6 +102,22 @@ def said_at(number: int, event: str, made: datetime) -> dict[str, Any]:
         "turn": number, "subject": "c" * 32, "id": event, "type": "case.closed", "origin": "door", "state": "closed",
         "asked": "", "clear": b"{}", "made": times.write(made),
     }  # fmt: skip
+
+
+def say(ahead: int, tx: Connection) -> None:
+    """Make the tables of a ledger, with an event that its desk published so many seconds *ahead* of its registration."""
+    schema.bring_up(tx)
+    with tx.begin():
+        put_rows(tx, range(1, 2))
+        tx.execute(update(tables.events).values(registered=times.write(NOW)))
+        tx.execute(update(tables.outbox).values(made=times.write(NOW + timedelta(seconds=ahead))))
+
+
+@pytest.fixture(params=EACH_SERVER)
+def own_server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """Yield a PostgreSQL server to be killed."""
+    with serving() as server:
+        yield server
 
 
 class TestARealBus:
@@ -362,6 +382,21 @@ class TestTheDoctor:
             if wrong
             else []
         )
+
+    def test_a_desk_on_a_server_whose_clock_is_ahead_is_found(self, folder: BusFolder, own_server: Server) -> None:
+        """Given a ledger that was copied to a server, then its events count there, and those of the file that the copy left do not."""
+        home = folder.agency("ngo-a")
+        place = asyncio.run(own_server.at(home.ledger))
+        for where, ahead in ((home.ledger, 9999), (place, 60)):
+            on_tables(where, partial(say, ahead))
+        write_json(home.agency_json, {"agency": "ngo-a", "role": "ngo_outreach", "ledger": place.url})
+
+        with_server = [each.what for each in folder_faults.findings(folder, NOW) if each.code == "clock_skew"]
+        own_server.kill()
+        without_server = [each.code for each in folder_faults.findings(folder, NOW) if each.code == "clock_skew"]
+
+        assert ["at least 60 s ahead" in each for each in with_server] == [True]
+        assert without_server == []
 
     @pytest.mark.parametrize(("days", "wrong"), [(0, False), (22, False), (24, True), (31, True)])
     def test_a_certificate_that_nobody_renewed_is_found(self, folder: BusFolder, days: int, wrong: bool) -> None:  # noqa: FBT001 - a column

@@ -3,11 +3,14 @@
 import os
 import shutil
 import sqlite3
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
+
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import SQLAlchemyError
 
 from nrmbus.bus.agency_folder import OLD_BACKUP, backed_up
 from nrmbus.bus.errors import NoBus
@@ -17,6 +20,8 @@ from nrmbus.bus.reach import Tls
 from nrmbus.cli.health import suspended
 from nrmbus.cli.membership.keys import private_keys
 from nrmbus.cli.operate.faults import LEAST_FREE, SET_CLOCKS, SKEW, SOON, Finding, seconds
+from nrmbus.desk.errors import DeskError
+from nrmbus.desk.store.place import on_tables, place_of
 from nrmbus.directory.commands import is_operator
 from nrmbus.environment import KEY_FILE
 from nrmbus.wire.keys import keyfile
@@ -138,14 +143,19 @@ def _certificates(folder: BusFolder, now: datetime, closed: Collection[str]) -> 
 
 _NEWEST_OWN: Final = """
     SELECT outbox.made, events.registered FROM events JOIN outbox ON outbox.subject = events.subject AND outbox.id = events.id
-    WHERE events.source = ? ORDER BY events.position DESC LIMIT 1
+    WHERE events.source = :me ORDER BY events.position DESC LIMIT 1
 """
 
 
 def _clocks_ahead(folder: BusFolder) -> Iterator[Finding]:
     """Yield the desks here whose own clock dates an event later than its registration."""
     for agency in folder.agencies():
-        ahead = _ahead(folder.agency(agency).ledger, agency)
+        ahead = timedelta()
+        # A ledger that cannot be read is the fault that its desk names.
+        with suppress(NoBus, DeskError, SQLAlchemyError, sqlite3.Error):
+            place = place_of(folder.agency(agency))
+            newest = _newest_in(place, agency) if isinstance(place, Path) else on_tables(place, _newest_of(agency))
+            ahead = _ahead(newest)
         if ahead > SKEW:
             yield Finding(
                 "clock_skew",
@@ -155,17 +165,28 @@ def _clocks_ahead(folder: BusFolder) -> Iterator[Finding]:
             )
 
 
-def _ahead(ledger: Path, agency: str) -> timedelta:
-    """Return by how much the newest own event in *ledger* is later than its registration; zero if there is none."""
+def _newest_in(ledger: Path, agency: str) -> Sequence[str] | None:
+    """Return when the newest own event in the file *ledger* was made and registered; None if there is none."""
     in_use = ledger.with_name(f"{ledger.name}-wal").exists()
     how = (
         "mode=ro" if in_use else "mode=ro&immutable=1"
     )  # else SQLite would make files beside a ledger that nobody uses
-    with suppress(sqlite3.Error), closing(sqlite3.connect(f"{ledger.as_uri()}?{how}", uri=True)) as connection:
-        if row := connection.execute(_NEWEST_OWN, (agency,)).fetchone():
-            made, registered = map(datetime.fromisoformat, row)
-            return made - registered
-    return timedelta()
+    with closing(sqlite3.connect(f"{ledger.as_uri()}?{how}", uri=True)) as connection:
+        found: tuple[str, str] | None = connection.execute(_NEWEST_OWN, {"me": agency}).fetchone()
+        return found
+
+
+def _newest_of(agency: str) -> Callable[[Connection], Sequence[str] | None]:
+    """Return the same question to a ledger on a server."""
+    return lambda tx: tx.execute(text(_NEWEST_OWN), {"me": agency}).first()
+
+
+def _ahead(newest: Sequence[str] | None) -> timedelta:
+    """Return by how much an event is later than its registration; zero if there is none."""
+    if newest is None:
+        return timedelta()
+    made, registered = map(datetime.fromisoformat, newest)
+    return made - registered
 
 
 def _disk(folder: BusFolder) -> Iterator[Finding]:
