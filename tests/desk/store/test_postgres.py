@@ -5,10 +5,11 @@ import json
 import os
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 from sqlalchemy import Connection, LargeBinary, delete, insert, select, text
 from sqlalchemy.exc import SQLAlchemyError
@@ -67,6 +68,17 @@ async def close_of(server: Server, driver: Any) -> None:
     await eventually("the end of the connection is known here", driver.is_closed)
 
 
+def through_a_pooler(connect: Any) -> Any:
+    """Return *connect* as if a pooler stood in between, which refuses parameters that it does not know."""
+
+    async def refusing(*args: Any, server_settings: Mapping[str, str], **more: Any) -> Any:
+        if unknown := server_settings.keys() - {"application_name"}:
+            raise asyncpg.ProtocolViolationError(f"unsupported startup parameter: {', '.join(sorted(unknown))}")
+        return await connect(*args, server_settings=server_settings, **more)
+
+    return refusing
+
+
 async def positions(ledger: Ledger) -> int:
     """Return the number of positions that are stored."""
     with ledger.read() as tx:
@@ -101,6 +113,22 @@ async def test_a_holder_that_nobody_may_see_is_not_waited_for_without_end(
     with pytest.raises(DeskError, match="ledger_held"):
         await opened_again(first)
     await first.close()
+
+
+async def test_a_pooler_that_keeps_sessions_gets_every_setting_to_the_server(
+    own_server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a pooler that takes few parameters of a connection, as PgBouncer does, then the desk's commits wait for the server's disk all the same."""
+    place = Address.parse(f"{(await own_server.at(tmp_path)).url}&synchronous_commit=off")
+    monkeypatch.setattr(asyncpg, "connect", through_a_pooler(asyncpg.connect))
+    ledger = await Ledger.open(place, bus=BUS, agency="vac", patience=0.0)
+    async with ledger.write() as tx:
+        names = ("synchronous_commit", "idle_in_transaction_session_timeout", "application_name")
+        found = [tx.exec_driver_sql(f"SHOW {each}").scalar() for each in names]
+    await ledger.close()
+
+    assert found[:2] == ["on", "1min"]
+    assert str(found[2]).startswith("nrmbus vac ")
 
 
 async def test_a_second_desk_is_refused_and_told_who_and_where(

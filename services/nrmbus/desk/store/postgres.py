@@ -41,7 +41,10 @@ _SETTINGS: Final = {
     "tcp_keepalives_count": "3",
     "idle_in_transaction_session_timeout": "60s",
 }
-"""Settings of every session. A server that a desk's machine left without a word gives its lock free after 6 seconds."""
+"""Settings of every session. A server that a desk's machine left without a word gives its lock free after 6 seconds.
+
+They follow the connection, since a pooler refuses most of them as parameters of the connection itself, or drops them.
+"""
 
 _OWN: Final = secrets.token_hex(3)
 """Mark of this process alone: containers of one machine share its boot, and each counts its processes from 1."""
@@ -86,12 +89,20 @@ that of the deleted rows that were copied, since an open snapshot still sees the
 async def _connect(address: Address, name: str, *, answer: float | None = None, **settings: str) -> Any:
     """Connect to the server at *address*. Raises DeskError ``ledger_unfit``, and OperationalError if the server or the certificate of its authority is away."""
     try:
-        return await asyncpg.connect(
+        connection = await asyncpg.connect(
             address.url,
             timeout=CONNECT_SECONDS,
             command_timeout=answer,
-            server_settings={**_SETTINGS, **settings, "application_name": name[:63]},
+            server_settings={"application_name": name[:63]},
         )
+        try:
+            await connection.execute(
+                "".join(f"SET {each} = '{value}';" for each, value in (_SETTINGS | settings).items())
+            )
+        except BaseException:
+            connection.terminate()
+            raise
+        return connection
     except UnicodeDecodeError as error:  # a server that words its refusal in another encoding
         raise OperationalError(None, None, error) from None
     except _UNFIT as error:
