@@ -259,7 +259,7 @@ async def ledger_at(path: Path, inbox: int, *, lost: str | None = None, state: s
     path.unlink(missing_ok=True)
     ledger = await Ledger.open(path, bus="bus", agency="ngo-a")
     async with ledger.write() as tx:
-        ledger.advance(tx, 0, Position(inbox, DIGEST, inbox))
+        ledger.advance(0, Position(inbox, DIGEST, inbox))
         if lost:
             ledger.begin(tx, 0, Beginning(until=inbox, inbox_number=1, noticed=lost, lost=True))
         for number in range(rows):

@@ -18,6 +18,7 @@ from agencies import BUS, CASE, SIGNAL
 from desk.documents.test_sharing import uploaded
 from desk.given import CANARY, desk_of
 from desk.kept import kept_on
+from nrmbus.bus import machine
 from nrmbus.bus.agency_folder import AgencyFolder
 from nrmbus.bus.private_files import write_json
 from nrmbus.desk.erasure import rounds
@@ -168,6 +169,23 @@ async def test_a_second_container_of_the_machine_is_told_of_the_first(
 
     assert refused.value.code == "ledger_held"
     assert "The desk on this machine, process 1, has the ledger open." in refused.value.detail
+
+
+@pytest.mark.parametrize("left", [3, 0], ids=["cut within", "cut before"])
+async def test_a_holder_s_process_is_not_named_if_its_number_may_be_cut(
+    own_server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: int
+) -> None:
+    """Given the long name of a host that an earlier release gave the server, then nobody is told to end another program's process."""
+    host = "h" * (63 - len("nrmbus vac  ") - left)
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(machine, "mark", lambda: host)
+        elsewhere.setattr(os, "getpid", lambda: 1234567)
+        first = await opened(own_server, tmp_path)
+    with pytest.raises(DeskError) as refused:
+        await opened(own_server, tmp_path)
+    await first.close()
+
+    assert f"The desk on host {host} has the ledger open." in refused.value.detail
 
 
 async def test_a_desk_that_is_put_out_is_not_back_before_the_one_that_takes_over(

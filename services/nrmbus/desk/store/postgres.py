@@ -33,6 +33,8 @@ WHOLE_SECONDS: Final = 3600.0
 LOOK_EVERY: Final = 1.0
 """Seconds between two looks whether an idle connection still lives: a machine that lost its power closes none."""
 _HELD_LOOK: Final = 0.2
+_LONGEST_NAME: Final = 63
+"""Bytes of the name that a server keeps of a session."""
 
 _SETTINGS: Final = {
     "synchronous_commit": "on",
@@ -93,7 +95,7 @@ async def _connect(address: Address, name: str, *, answer: float | None = None, 
             address.url,
             timeout=CONNECT_SECONDS,
             command_timeout=answer,
-            server_settings={"application_name": name[:63]},
+            server_settings={"application_name": name[:_LONGEST_NAME]},
         )
         try:
             await connection.execute(
@@ -346,7 +348,9 @@ def _held_by(holder: str) -> str:
     _, host, process, own = (*where.split(" "), "", "", "", "")[:4]
     if (host, process, own) == (machine.mark(), str(os.getpid()), _OWN):  # of a copy, the ledger that is copied
         return "This process has the ledger open already: two addresses lead to one database."
-    return f"The desk on {machine.where(host)}, process {process}, has the ledger open. End that one; --standby waits for its end, and --take-over puts it out."
+    # An earlier release gave a host's name, and the server cuts a name: the rest of a number is somebody else's process.
+    which = f", process {process}," if len(holder) < _LONGEST_NAME else ""
+    return f"The desk on {machine.where(host)}{which} has the ledger open. End that one; --standby waits for its end, and --take-over puts it out."
 
 
 def _kind(error: BaseException) -> str:
