@@ -365,6 +365,23 @@ def test_an_open_question_is_answered_with_words() -> None:
             mapping.change(held, {**held, "note": note})
 
 
+def test_an_answer_is_one_note() -> None:
+    """No note is published in the place of a newer one, which may be a warning.
+
+    Given: an open question, and a program that keeps its Task and appends to its notes.
+    When: it sends the note of its last answer and the new one, in either order.
+    Then: the change is refused by its place, and the refusal repeats no word.
+    """
+    held = _task([REFERRAL, said("referral.info_requested", "vac", {"question": "safe_contact"}, 1)])
+    old, new = {"text": "Example: Russian."}, {"text": "CANARY: do not call, he has her phone."}
+
+    for notes in ([old, new], [new, old], [old, "x"]):
+        with pytest.raises(Misfit) as caught:
+            mapping.change(held, {**held, "note": notes})
+        assert [tuple(each) for each in caught.value.problems] == [("/note", "too_long")]
+        assert "CANARY" not in repr(caught.value.problems)
+
+
 def test_a_note_beside_another_change_is_refused_and_never_published_in_its_place() -> None:
     """Given an open question, when a Task is cancelled, answered or described with a note, then the note is refused by its place."""
     held = _task([REFERRAL, said("referral.info_requested", "vac", {"question": "language"}, 1)])

@@ -322,8 +322,8 @@ def change(before: Mapping[str, Any], after: Mapping[str, Any], *, is_alone: boo
 
     Raises:
         Misfit: the bus has no event for the change, or the event would change other Tasks too; or a code that the event
-            needs is missing; or a note stands beside another change, or where no question is open, or a description or
-            text is new, and no event would carry its words.
+            needs is missing; or a note stands beside another change or another note, or where no question is open, or a
+            description or text is new, and no event would carry its words.
     """
     if unsaid := list(_without_event(before, after)):
         raise Misfit(*unsaid)
@@ -410,6 +410,8 @@ def _acknowledged(after: Mapping[str, Any]) -> Json:
 
 def _supplied(question: str, after: Mapping[str, Any]) -> Json:
     """Return the answer to the open *question*: its text is for the letter, which the desk seals."""
+    if isinstance(after["note"], list) and len(after["note"]) > 1:  # nobody says which of them is new
+        raise Misfit(Problem("/note", "too_long"))
     note = _first(after["note"])
     if not isinstance(note.get("text"), str):
         raise Misfit(Problem("/note/0/text", "missing"))
