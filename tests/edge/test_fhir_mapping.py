@@ -347,6 +347,58 @@ def test_words_that_no_event_carries_are_refused_by_their_place(change: Any, poi
     assert "CANARY" not in repr(caught.value.problems)
 
 
+RECEIPT = [{"system": "urn:nrmbus:receipt", "value": "A-1"}]
+DUTY = [{"url": "urn:nrmbus:fhir:duty-role", "valueCode": "other"}]
+QUESTION = {"coding": [{"system": f"{LISTED}question", "code": "safe_contact"}]}
+OTHER_REASON = {"system": f"{LISTED}decline-reason", "code": "outside_mandate"}
+OTHER_OUTCOME = {"coding": [{"system": f"{LISTED}service-outcome", "code": "declined_by_survivor"}]}
+
+
+@pytest.mark.parametrize(
+    ("change", "member"),
+    [
+        ({"status": "accepted", "businessStatus": STEP, "statusReason": QUESTION}, "statusReason"),
+        ({"status": "accepted", "businessStatus": STEP, "identifier": RECEIPT}, "identifier"),
+        ({"status": "accepted", "businessStatus": STEP, "extension": DUTY}, "extension"),
+        ({"status": "accepted", "businessStatus": STEP, "output": [{"valueCodeableConcept": DONE}]}, "output"),
+        ({"status": "rejected", "statusReason": REASON, "businessStatus": STEP}, "businessStatus"),
+        ({"status": "rejected", "statusReason": REASON, "extension": DUTY}, "extension"),
+        ({"status": "rejected", "statusReason": {"coding": [*REASON["coding"], OTHER_REASON]}}, "statusReason"),
+        ({"status": "completed", "output": [{"valueCodeableConcept": DONE}, {"valueCodeableConcept": OTHER_OUTCOME}]}, "output"),
+        ({"status": "received", "identifier": RECEIPT, "extension": DUTY, "businessStatus": STEP}, "businessStatus"),
+        ({"identifier": RECEIPT, "extension": DUTY, "statusReason": QUESTION}, "statusReason"),
+    ],
+)  # fmt: skip
+def test_a_code_beside_the_event_of_a_change_is_refused(change: Any, member: str) -> None:
+    """A second fact is never dropped behind a change that is published.
+
+    Given: a referral that nobody has answered.
+    When: a change has the code of its event, and another code that the event does not say: a question, a receipt.
+    Then: the change is refused by the place of the other code, and nothing is published.
+    """
+    before = _task([REFERRAL])
+    with pytest.raises(Misfit) as caught:
+        mapping.change(before, {**before, **change})
+
+    assert [tuple(each) for each in caught.value.problems] == [(f"/{member}", "literal_error")]
+
+
+def test_codes_of_earlier_events_stay_beside_a_change() -> None:
+    """Given an acknowledged referral with a question, then a client that sends all of its Task declines it."""
+    events = [
+        REFERRAL,
+        said("referral.acknowledged", "vac", {"receipt_no": "A-1", "duty_role": "other"}, 1),
+        said("referral.info_requested", "vac", {"question": "language"}, 2),
+    ]
+    held = _task(events)
+    both = {"coding": [*held["statusReason"]["coding"], *REASON["coding"]]}
+    by = [*held["extension"], {"url": "urn:nrmbus:fhir:declined-by", "valueCode": "person"}]
+
+    assert mapping.change(held, {**held, "status": "rejected", "statusReason": both, "extension": by}) == {
+        "type": "referral.declined", "data": {"reason": "no_capacity", "declined_by": "person"},
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize("text", ["no capacity", "No capacity", "no_capacity", "We are full", "language", ""])
 def test_a_text_that_says_what_its_code_says_is_no_new_word(text: str) -> None:
     """Given a client that writes the code's words, its display or the server's text of before, then its answer is published."""

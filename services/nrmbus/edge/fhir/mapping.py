@@ -322,7 +322,7 @@ def change(before: Mapping[str, Any], after: Mapping[str, Any], *, is_alone: boo
 
     Raises:
         Misfit: the bus has no event for the change, or the event would change other Tasks too; or a code that the event
-            needs is missing; or a note stands beside another change or another note, or where no question is open, or a
+            needs is missing, or the event would not say another code that is new; or a note stands beside another change or another note, or where no question is open, or a
             description or text is new, and no event would carry its words.
     """
     if unsaid := list(_without_event(before, after)):
@@ -335,7 +335,7 @@ def change(before: Mapping[str, Any], after: Mapping[str, Any], *, is_alone: boo
             raise Misfit(Problem("/note", "no_letter"))
         return _supplied(question, after)
     if new == "received" or (new == old == "requested" and _receipt(after) != _receipt(before)):
-        return _acknowledged(after)
+        return _acknowledged(before, after)
     if new == old:
         different = _differing(before, after)
         if not different:
@@ -348,17 +348,26 @@ def change(before: Mapping[str, Any], after: Mapping[str, Any], *, is_alone: boo
     name, member, listed, codes = _CHANGES[new]
     value = _code(_output_of(after) if member == "output" else after.get(member), listed)
     data: Json = {name: _among(f"/{member}", value, codes)}
+    carried: Json = {member: {(f"{CODES}:{listed}", value)}}
     if new == "rejected":
         by = _extension(after, "declined-by") or "provider"
         data["declined_by"] = _among("/extension", by, get_args(DeclinedBy))
         if (alternative := _extension(after, "alternative")) is not None:
             data["alternative"] = alternative
+        carried["extension"] = {("declined-by", by), ("alternative", str(alternative))}
+    _refuse_others(before, after, carried)
     return {"type": f"referral.{EVENTS[new]}", "data": data}
 
 
 def _differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     """Return the members of *after* that say something else than *before* in the bus's own codes; a missing one says nothing."""
     return [name for name, own in _SAYING.items() if name in after and own(after) != own(before)]
+
+
+def _refuse_others(before: Mapping[str, Any], after: Mapping[str, Any], carried: Mapping[str, Any]) -> None:
+    """Raise Misfit for the members of *after* with a new code that the event does not say; *carried* are those that it says."""
+    if lost := [name for name, own in _SAYING.items() if own(after) - own(before) - carried.get(name, set())]:
+        raise Misfit(*(Problem(f"/{name}", "literal_error") for name in lost))
 
 
 def _without_event(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Problem]:
@@ -400,11 +409,14 @@ def _plain(words: Any) -> str:
     return str(words).replace("_", " ").casefold()
 
 
-def _acknowledged(after: Mapping[str, Any]) -> Json:
+def _acknowledged(before: Mapping[str, Any], after: Mapping[str, Any]) -> Json:
     receipt = _receipt(after)
     if receipt is None:
         raise Misfit(Problem("/identifier", "missing", (RECEIPT,)))
     role = _among("/extension", _extension(after, "duty-role"), get_args(DutyRole))
+    progress = {(f"{CODES}:referral-progress", "acknowledged")}
+    carried = {"identifier": {str(receipt)}, "extension": {("duty-role", role)}, "businessStatus": progress}
+    _refuse_others(before, after, carried)
     return {"type": "referral.acknowledged", "data": {"receipt_no": receipt, "duty_role": role}}
 
 
@@ -452,16 +464,31 @@ def _receipt(resource: Mapping[str, Any]) -> Any:
     return next((each.get("value") for each in identifiers if each.get("system") == RECEIPT), None)
 
 
-def _own_codes(concept: Any) -> set[tuple[Any, Any]]:
+def _receipts(resource: Mapping[str, Any]) -> set[Any]:
+    found = (each.get("value") for each in _listed(resource.get("identifier")) if each.get("system") == RECEIPT)
+    return {str(each) for each in found if each is not None}
+
+
+def _own_extensions(resource: Mapping[str, Any]) -> set[Any]:
+    urls = {f"{EXTENSION}:{name}": name for name in ("duty-role", "declined-by", "alternative")}
+    found = [(urls.get(str(each.get("url"))), each.get("valueCode")) for each in _listed(resource.get("extension"))]
+    return {(name, str(code)) for name, code in found if name is not None and code is not None}
+
+
+def _outcomes(resource: Mapping[str, Any]) -> set[Any]:
+    return set().union(*(_own_codes(each.get("valueCodeableConcept")) for each in _listed(resource.get("output"))))
+
+
+def _own_codes(concept: Any) -> set[Any]:
     codings = _listed(concept.get("coding")) if isinstance(concept, Mapping) else []
     return {(each["system"], str(each.get("code"))) for each in codings if str(each.get("system")).startswith(CODES)}
 
 
-_SAYING: Final[Mapping[str, Callable[[Mapping[str, Any]], Any]]] = {
+_SAYING: Final[Mapping[str, Callable[[Mapping[str, Any]], set[Any]]]] = {
     "statusReason": lambda task: _own_codes(task.get("statusReason")),
     "businessStatus": lambda task: _own_codes(task.get("businessStatus")),
-    "output": lambda task: _own_codes(_output_of(task)),
-    "extension": lambda task: [_extension(task, name) for name in ("duty-role", "declined-by", "alternative")],
-    "identifier": _receipt,
+    "output": _outcomes,
+    "extension": _own_extensions,
+    "identifier": _receipts,
 }
 """Members of a Task, beside its status and note, that events are made from, with what the bus reads in each."""
