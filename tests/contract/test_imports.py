@@ -42,7 +42,7 @@ ROOMS: dict[str, set[str]] = {
     **{reader: {"statistics", "rules", "directory"} for reader in READERS},
     "intake": {"bus"},  # what the public page and the hotline's desk share, and no more
     "public": {"intake", "web"},  # it is given no key, and asks the broker nothing
-    "edge": {"wire"},  # adapters that know the door's HTTP API and nothing behind it
+    "edge": {"wire", "web"},  # adapters that know the door's HTTP API and nothing behind it; of the pages, their words
     "web": {"events", "telemetry"},  # what all pages share
     "auditor": {"rules", "directory", "web"},
     "desk": {"rules", "directory", "edge", "intake", "web"},

@@ -124,6 +124,81 @@ async def test_a_sender_sees_each_answer_and_takes_a_referral_back(tmp_path: Pat
         assert (answer.status_code, judged(answer.json())["status"]) == (200, "cancelled")
 
 
+@pytest.mark.parametrize(
+    ("text", "version"),
+    [
+        (f"{CANARY}: we have a place from the first of the month.", 2),
+        ("Yer və ya imkan yoxdur", 1),
+        ("Нет мест или возможностей", 1),
+        ("No capacity", 1),
+    ],
+)
+async def test_a_receiver_declines_in_its_own_words(text: str, version: int, tmp_path: Path) -> None:
+    """The words of a worker reach the sender in a sealed letter, and the label of a code needs none.
+
+    Given: a receiver that declines with a code, and a text of its own or the words of the code in a language of the pages.
+    When: the Task is changed.
+    Then: the answer is registered, with a letter for own words alone; the text is neither in the clear nor in the Task.
+    """
+    async with edge_of("vac", tmp_path, "fhir") as (here, fhir):
+        await hear_referral(here)
+        reason = {**coded("decline-reason", "no_capacity"), "text": text}
+        content = to("rejected", statusReason=reason)
+        answer = await here.during(fhir.patch(TASK, content=content, headers=PATCH, params={"actor": "V-7"}))
+
+        assert (answer.status_code, judged(answer.json())["statusReason"]["text"]) == (200, "no capacity")
+        row = (await here.rows("outbox"))[-1]
+        assert (row.type, row.verdict) == ("referral.declined", "registered")
+        timeline = (await here.door.get(f"/v1/cases/{CASE}/timeline")).json()["events"]
+        assert (timeline[-1]["type"], timeline[-1]["published"]) == ("referral.declined", version)
+        assert "CANARY" not in f"{answer.text}{row.clear}"
+
+
+async def test_words_that_are_too_long_are_refused_by_their_place(tmp_path: Path) -> None:
+    """Given an answer with more words than a letter takes, then its outcome names the text of the Task, and nothing is published."""
+    async with edge_of("vac", tmp_path, "fhir") as (here, fhir):
+        await hear_referral(here)
+        before = len(await here.rows("outbox"))
+        for status, member, code in (
+            ("rejected", "statusReason", coded("decline-reason", "no_capacity")),
+            ("accepted", "businessStatus", coded("next-step", "plan")),
+        ):
+            content = to(status, **{member: {**code, "text": CANARY * 1000}})
+            answer = await fhir.patch(TASK, content=content, headers=PATCH, params={"actor": "V-7"})
+
+            (issue,) = judged(answer.json())["issue"]
+            assert (answer.status_code, issue["expression"]) == (422, [f"Task.{member}.text"])
+            assert "CANARY" not in answer.text
+        assert len(await here.rows("outbox")) == before
+
+
+async def test_a_sender_learns_that_an_answer_has_words(tmp_path: Path) -> None:
+    """A sender that follows by FHIR knows that more than a code was answered, and where.
+
+    Given: a receiver that declines with a code and a sealed sentence.
+    When: the sender reads the Task, and opens the letter of the event that it names at the door.
+    Then: the sentence is there, and not in the Task.
+    """
+    async with edge_of("ngo-a", tmp_path, "fhir") as (here, fhir):
+        await here.registered(type="case.signal_recorded", data=SIGNAL)
+        await here.registered(type="referral.submitted", ref=REF, data=SUBMITTED)
+        declined = here.registrar.event(
+            "vac", "referral.declined", {"reason": "no_capacity", "declined_by": "provider"},
+            version=2, parts={"story": {"notes": CANARY}}, opens=["ngo-a"], referral=REF,
+        )  # fmt: skip
+        await here.hear(here.registrar.register(declined, to="ngo-a"))
+        await here.settle()
+        task = await fhir.get(TASK)
+        about = {"case": CASE, "ref": REF, "open": "true", "actor": "S-1", "purpose": "case_work"}
+        inbox = await here.during(here.door.get("/v1/inbox", params={**about, "speaks": "referral.declined:2"}))
+
+        (sign,) = judged(task.json())["extension"][1:]
+        assert sign["url"] == "urn:nrmbus:fhir:letter"
+        (event,) = [each for each in inbox.json()["events"] if each["id"] == sign["valueId"]]
+        assert event["letter"] == {"story": {"notes": CANARY}}
+        assert "CANARY" not in task.text
+
+
 async def test_one_receiver_of_two_is_not_cancelled_alone(tmp_path: Path) -> None:
     """Given two receivers without an answer, when the Task of one is cancelled, then nothing is published: it would end both."""
     async with edge_of("ngo-a", tmp_path, "fhir") as (here, fhir):

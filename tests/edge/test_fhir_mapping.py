@@ -29,6 +29,7 @@ def said(kind: str, source: str, data: Mapping[str, Any], minute: int = 0) -> di
     """Return an event of the referral, registered so many minutes after it was submitted."""
     at = f"2026-03-02T05:{minute:02}:00Z"
     told = {"type": kind, "source": source, "case": CASE, "ref": REF, "data": data}
+    told |= {"id": f"example-{minute}", "parts": []}
     return told | dict.fromkeys(("time", "registered", "received"), at)
 
 
@@ -320,6 +321,7 @@ WORDS = "CANARY: do not send her here"
 LISTED = "urn:nrmbus:code:"
 REASON = {"coding": [{"system": f"{LISTED}decline-reason", "code": "no_capacity", "display": "We are full"}]}
 STEP = {"coding": [{"system": f"{LISTED}next-step", "code": "plan"}]}
+REVOKED = {"coding": [{"system": f"{LISTED}revocation-reason", "code": "sent_in_error"}]}
 DONE = {"coding": [{"system": f"{LISTED}service-outcome", "code": "provided_by_own_agency"}]}
 
 
@@ -330,8 +332,9 @@ DONE = {"coding": [{"system": f"{LISTED}service-outcome", "code": "provided_by_o
         ({"status": "accepted", "businessStatus": STEP, "priority": "stat"}, "/priority", "literal_error"),
         ({"description": WORDS}, "/description", "no_letter"),
         ({"status": "accepted", "businessStatus": STEP, "description": WORDS}, "/description", "no_letter"),
-        ({"status": "rejected", "statusReason": {**REASON, "text": WORDS}}, "/statusReason/text", "no_letter"),
-        ({"status": "accepted", "businessStatus": {**STEP, "text": WORDS}}, "/businessStatus/text", "no_letter"),
+        ({"status": "rejected", "statusReason": REASON, "businessStatus": {"text": WORDS}}, "/businessStatus/text", "no_letter"),
+        ({"status": "accepted", "businessStatus": STEP, "statusReason": {"text": WORDS}}, "/statusReason/text", "no_letter"),
+        ({"status": "cancelled", "statusReason": {**REVOKED, "text": WORDS}}, "/statusReason/text", "no_letter"),
         ({"businessStatus": {"text": WORDS}}, "/businessStatus/text", "no_letter"),
         ({"status": "completed", "output": [{"valueCodeableConcept": {**DONE, "text": WORDS}}]}, "/output/0/valueCodeableConcept/text", "no_letter"),
         ({"status": "completed", "output": [{"valueCodeableConcept": DONE}, {"valueString": WORDS}]}, "/output/1/valueString", "no_letter"),
@@ -397,6 +400,61 @@ def test_codes_of_earlier_events_stay_beside_a_change() -> None:
     assert mapping.change(held, {**held, "status": "rejected", "statusReason": both, "extension": by}) == {
         "type": "referral.declined", "data": {"reason": "no_capacity", "declined_by": "person"},
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "data"),
+    [
+        ({"status": "rejected", "statusReason": {**REASON, "text": WORDS}}, "declined", {"reason": "no_capacity", "declined_by": "provider"}),
+        ({"status": "accepted", "businessStatus": {**STEP, "text": WORDS}}, "accepted", {"next_step": "plan"}),
+        ({"status": "on-hold", "statusReason": {**QUESTION, "text": WORDS}}, "info_requested", {"question": "safe_contact"}),
+    ],
+)  # fmt: skip
+def test_words_beside_the_code_of_an_answer_go_into_its_letter(change: Any, kind: str, data: Any) -> None:
+    """Given an answer whose text is the worker's own words, then its event has them in its letter, and its code in the clear."""
+    before = _task([REFERRAL])
+
+    assert mapping.change(before, {**before, **change}) == {
+        "type": f"referral.{kind}", "version": 2, "data": data, "sealed": {"notes": WORDS},
+    }  # fmt: skip
+
+
+def test_words_without_a_new_answer_are_refused() -> None:
+    """Given an open question, when its text changes and its code does not, or a note stands beside new words, then nothing is lost: it is refused."""
+    held = _task([REFERRAL, said("referral.info_requested", "vac", {"question": "safe_contact"}, 1)])
+    other = {"coding": [{"system": f"{LISTED}question", "code": "language"}], "text": WORDS}
+
+    found = mapping.change(held, {**held, "statusReason": other})
+    assert found is not None
+    assert found["sealed"] == {"notes": WORDS}
+    for change, pointer in (
+        ({"statusReason": {**held["statusReason"], "text": WORDS}}, "/statusReason/text"),
+        ({"status": "accepted", "businessStatus": {"text": WORDS}, "note": [{"text": "Example"}]}, "/businessStatus/text"),
+    ):  # fmt: skip
+        with pytest.raises(Misfit) as caught:
+            mapping.change(held, {**held, **change})
+        assert [tuple(each) for each in caught.value.problems] == [(pointer, "no_letter")]
+
+
+@pytest.mark.parametrize("by", ["sender", "receiver"])
+def test_task_says_that_an_answer_of_the_other_side_has_a_letter(by: str) -> None:
+    """A reader of a Task learns of words that it has not seen, and never of a letter of its own.
+
+    Given: a question with words, its answer, and an acceptance without words.
+    When: sender and receiver read the Task.
+    Then: each finds the id of the other's event with a letter that it may open.
+    """
+    story = {"parts": ["story"]}
+    asked = said("referral.info_requested", "vac", {"question": "language"}, 1) | story
+    supplied = said("referral.info_supplied", "ngo-a", {"question": "language"}, 2) | story
+    accepted = said("referral.accepted", "vac", {"next_step": "plan"}, 3)
+    me, letter = ("ngo-a", asked) if by == "sender" else ("vac", supplied)
+
+    (referral,) = mapping.referrals([REFERRAL, asked, supplied, accepted], me).values()
+    task = judged(mapping.task(referral, "vac"))
+
+    assert task["extension"] == [{"url": "urn:nrmbus:fhir:letter", "valueId": letter["id"]}]
+    assert mapping.change(task, task) is None
 
 
 @pytest.mark.parametrize("text", ["no capacity", "No capacity", "no_capacity", "We are full", "language", ""])

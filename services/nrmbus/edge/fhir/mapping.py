@@ -22,6 +22,8 @@ from nrmbus.events.codes import (
 from nrmbus.events.errors import Problem
 
 Json = dict[str, Any]
+Labels = Callable[[str, str], Collection[str]]
+"""Returns the words of a code in each language of the bus, by its code list and the code."""
 
 GUIDE: Final = "http://hl7.org/fhir/us/sdoh-clinicalcare"
 TASK_PROFILE: Final = f"{GUIDE}/StructureDefinition/SDOHCC-TaskForReferralManagement"
@@ -53,6 +55,8 @@ class Answer:
     declined_by: str | None = None
     alternative: str | None = None
     duty_role: str | None = None
+    letters: list[str] = field(default_factory=list)
+    """Ids of the other side's answers with a letter that this agency may open, the oldest first."""
     changed: str = ""
     """Registration of the newest event."""
     heard: str = ""
@@ -119,9 +123,10 @@ def referrals(
             elif kind == "expired":
                 _end(referral, event, event["data"]["reason"], expired.get(referral.ref, ()))
             elif kind == "info_supplied":
-                _answered(referral, event)
+                _answered(referral, event, me)
             elif (answer := referral.answers.get(event["source"])) is not None:
                 _take(answer, kind, event)
+                answer.letters += _letter_of(event, me)
     return {ref: each for ref, each in found.items() if each.answers}
 
 
@@ -139,12 +144,18 @@ def _end(referral: Referral, event: Mapping[str, Any], reason: str, receivers: C
             answer.mark(event)
 
 
-def _answered(referral: Referral, event: Mapping[str, Any]) -> None:
+def _letter_of(event: Mapping[str, Any], me: str) -> list[str]:
+    """Return the id of *event* if *me* is not its source, and may open its letter."""
+    return [event["id"]] if event["parts"] and event["source"] != me else []
+
+
+def _answered(referral: Referral, event: Mapping[str, Any], me: str) -> None:
     """Free every Task whose question is open: by the Rules, one answer is an answer to all who asked."""
     for answer in referral.answers.values():
         if answer.asks:
             answer.status = answer.before_question if answer.status == "on-hold" else answer.status
             answer.reason = None
+            answer.letters += _letter_of(event, me)
             answer.mark(event)
 
 
@@ -189,6 +200,7 @@ def task(referral: Referral, owner: str) -> Json:
         )
         if value
     ]
+    extensions += [{"url": f"{EXTENSION}:letter", "valueId": each} for each in answer.letters]
     return {
         "resourceType": "Task",
         "id": f"{referral.ref}.{owner}",
@@ -313,20 +325,40 @@ EVENTS: Final[Mapping[Any, str]] = {
     "cancelled": "revoked",
 }
 """Event ``referral.<...>`` that a new status of a Task publishes."""
+_IN_WORDS: Final = ("accepted", "rejected", "on-hold")
+"""New statuses whose event has a letter, from version 2, with ``notes`` for words beside its code."""
 
 
-def change(before: Mapping[str, Any], after: Mapping[str, Any], *, is_alone: bool = True) -> Json | None:
-    """Return the door's request (``type``, ``data``, perhaps ``sealed``) that leads from the Task *before* to *after*.
+def words_place(before: Mapping[str, Any], after: Mapping[str, Any]) -> str | None:
+    """Return the place in *after* whose new words its event carries in a letter; None if there is no such event."""
+    new = after.get("status")
+    if new not in _IN_WORDS or after.get("note"):
+        return None
+    member = _CHANGES[new][1]
+    is_published = new != before["status"] or (new == "on-hold" and member in _differing(before, after))
+    return f"/{member}/text" if is_published else None
 
-    None if nothing changes. *is_alone*: no other receiver of the referral still has to answer.
+
+def change(
+    before: Mapping[str, Any],
+    after: Mapping[str, Any],
+    *,
+    is_alone: bool = True,
+    labels: Labels = lambda _list, _code: (),
+) -> Json | None:
+    """Return the door's request (``type``, ``data``, perhaps ``version`` and ``sealed``) that leads from the Task *before* to *after*.
+
+    None if nothing changes. *is_alone*: no other receiver of the referral still has to answer. A text that repeats one of
+    the *labels* of its code is no new word.
 
     Raises:
         Misfit: the bus has no event for the change, or the event would change other Tasks too; or a code that the event
             needs is missing, or the event would not say another code that is new; or a note stands beside another change or another note, or where no question is open, or a
-            description or text is new, and no event would carry its words.
+            description or text is new, and the event would not carry its words.
     """
-    if unsaid := list(_without_event(before, after)):
-        raise Misfit(*unsaid)
+    unsaid, place = list(_without_event(before, after, labels)), words_place(before, after)
+    if refused := [each for each in unsaid if each.pointer != place]:
+        raise Misfit(*refused)
     old, new = before["status"], after.get("status")
     if after.get("note"):
         question = _code(before.get("statusReason"), _QUESTION)
@@ -356,7 +388,8 @@ def change(before: Mapping[str, Any], after: Mapping[str, Any], *, is_alone: boo
             data["alternative"] = alternative
         carried["extension"] = {("declined-by", by), ("alternative", str(alternative))}
     _refuse_others(before, after, carried)
-    return {"type": f"referral.{EVENTS[new]}", "data": data}
+    in_words = {"version": 2, "sealed": {"notes": after[member]["text"]}} if unsaid else {}
+    return {"type": f"referral.{EVENTS[new]}", "data": data, **in_words}
 
 
 def _differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
@@ -370,39 +403,43 @@ def _refuse_others(before: Mapping[str, Any], after: Mapping[str, Any], carried:
         raise Misfit(*(Problem(f"/{name}", "literal_error") for name in lost))
 
 
-def _without_event(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Problem]:
-    """Yield a problem for each difference that no event can say, whatever the status is."""
+def _without_event(before: Mapping[str, Any], after: Mapping[str, Any], labels: Labels) -> Iterator[Problem]:
+    """Yield a problem for each difference that no event can say, whatever the status is, and for all new words."""
     yield from (Problem(f"/{name}", "literal_error") for name in _FIXED if after.get(name) != before.get(name))
     if after.get("priority", before["priority"]) != before["priority"]:
         yield Problem("/priority", "literal_error", (before["priority"],))
-    yield from (Problem(pointer, "no_letter") for pointer in _new_words(before, after))
+    yield from (Problem(pointer, "no_letter") for pointer in _new_words(before, after, labels))
 
 
-def _new_words(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the places of words in *after* that no event carries.
+def _new_words(before: Mapping[str, Any], after: Mapping[str, Any], labels: Labels) -> Iterator[str]:
+    """Yield the places of new words in *after*.
 
-    The text of a concept may be what this server wrote, or repeat a code or display of the concept.
+    The text of a concept may be what this server wrote, or repeat a code of the concept, its display or one of its *labels*.
     """
     if after.get("description"):
         yield "/description"
     for member in ("statusReason", "businessStatus"):
-        if _is_new(before.get(member), after.get(member)):
+        if _is_new(before.get(member), after.get(member), labels):
             yield f"/{member}/text"
     known = _output_of(before)
     for place, each in enumerate(_listed(after.get("output"))):
-        if _is_new(known, each.get("valueCodeableConcept")):
+        if _is_new(known, each.get("valueCodeableConcept"), labels):
             yield f"/output/{place}/valueCodeableConcept/text"
         yield from (f"/output/{place}/{name}" for name in ("valueString", "valueMarkdown") if name in each)
 
 
-def _is_new(before: Any, after: Any) -> bool:
+def _is_new(before: Any, after: Any, labels: Labels) -> bool:
     if not isinstance(after, Mapping) or not after.get("text"):
         return False
     codings = _listed(after.get("coding"))
     known = [each.get(name) for each in codings for name in ("code", "display")]
     if isinstance(before, Mapping):
         known.append(before["text"])
-    return _plain(after["text"]) not in map(_plain, known)
+    text = _plain(after["text"])
+    if text in map(_plain, known):
+        return False
+    ours = ((system.removeprefix(f"{CODES}:"), code) for system, code in _own_codes(after))
+    return not any(text in map(_plain, labels(listed, code)) for listed, code in ours)
 
 
 def _plain(words: Any) -> str:

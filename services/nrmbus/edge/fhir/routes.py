@@ -22,6 +22,7 @@ from nrmbus.edge.misfit import Misfit, NotThere
 from nrmbus.edge.problems import answer_of
 from nrmbus.events.errors import Problem
 from nrmbus.events.referral import ReferralSubmitted
+from nrmbus.web.languages import LANGUAGES
 from nrmbus.wire import json, times
 from nrmbus.wire.errors import WireError
 
@@ -145,13 +146,18 @@ class Fhir:
         ref, owner = _named(request)
         referral = await self._referral(request, ref)
         before = _task_of(referral, owner)
+        after = await _after(request, before)
         is_alone = not any(each.is_open for agency, each in referral.answers.items() if agency != owner)
-        event = mapping.change(before, await _after(request, before), is_alone=is_alone)
+        event = mapping.change(before, after, is_alone=is_alone, labels=self._labels)
         if event is None:
             return _resource(before)
-        body = {**event, "version": 1, "case": referral.case, "ref": ref} | _seen(request, referral)
+        body = {"version": 1, **event, "case": referral.case, "ref": ref} | _seen(request, referral)
         body |= {name: request.query_params[name] for name in ("actor", "approver") if name in request.query_params}
-        answer = await self._door.ask(request, "POST", "/v1/events", params={"wait": seconds_of(request)}, body=body)
+        wait = {"wait": seconds_of(request)}
+        try:
+            answer = await self._door.ask(request, "POST", "/v1/events", params=wait, body=body)
+        except DoorProblem as error:
+            return _outcome(error, {**_PLACES, "/sealed/notes": mapping.words_place(before, after) or ""})
         match answer.body["verdict"]:
             case "registered":
                 return _resource(_task_of(await self._referral(request, ref), owner))
@@ -160,6 +166,13 @@ class Fhir:
             case _:
                 status = 412 if answer.body.get("code") == "version_passed" else 422
                 return _resource(rest.outcome(status, answer.body), status)
+
+    def _labels(self, listed: str, code: str) -> list[str]:
+        """Return the words of *code* of the list *listed* in each language of the pages."""
+        from nrmbus.web.words import Words  # noqa: PLC0415 - a desk without pages loads them for a text that needs them
+
+        family, zone = listed.title().replace("-", ""), self._door.zone()
+        return [Words(language, zone).code(family, code) for language in LANGUAGES]
 
     async def _listed(self, request: Request, ref: str) -> Json:
         found = (await self._door.ask(request, "GET", "/v1/referrals", params={"ref": ref})).body["referrals"]
@@ -260,7 +273,12 @@ async def _refused(_request: Request, error: Exception) -> Response:
         response = _resource(rest.outcome(error.status_code, {"code": code, "sentence": sentence}), error.status_code)
         response.headers.update(error.headers or {})
         return response
-    answer = answer_of(error, _place)
+    return _outcome(error, _PLACES)
+
+
+def _outcome(error: Exception, places: Mapping[str, str]) -> Response:
+    """Return the OperationOutcome of *error*; *places* has the place in this server's request for one in the door's."""
+    answer = answer_of(error, lambda pointer: places.get(pointer, pointer))
     response = _resource(rest.outcome(answer.status, answer.body), answer.status)
     response.headers.update(answer.headers)
     return response
@@ -274,10 +292,6 @@ _PLACES: Final[Mapping[str, str]] = {
     "/sealed/answer": "/note/0/text",
 }
 """Where a fault of the door's request stands in the request of this server."""
-
-
-def _place(pointer: str) -> str:
-    return _PLACES.get(pointer, pointer)
 
 
 def _named(request: Request) -> tuple[str, str]:
