@@ -132,7 +132,7 @@ async def test_an_announcement_says_of_a_file_what_was_uploaded(place: Place) ->
 
 
 async def test_the_timeline_of_a_case_has_what_was_published_and_what_came(place: Place) -> None:
-    """Given events of both sides about two cases, then the timeline of one has its own, in their order, and no letter."""
+    """Given events of both sides about two cases, then the timeline of one has its own, in their order, with when each came, and no letter."""
     async with place.desk() as desk:
         await place.tell(case := new_ref())
         await place.tell(new_ref())
@@ -146,6 +146,7 @@ async def test_the_timeline_of_a_case_has_what_was_published_and_what_came(place
     ]  # fmt: skip
     assert [each["number"] for each in timeline] == sorted(each["number"] for each in timeline)
     assert timeline[-1]["id"] == said.id
+    assert all(each["received"].endswith("Z") for each in timeline)
     assert not any("letter" in each or "row" in each for each in timeline)
 
 

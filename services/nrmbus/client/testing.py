@@ -553,4 +553,5 @@ class FakeDesk(httpx.AsyncBaseTransport):
                 time=times.write(said.time), data=said.data, letter=said.letter, ref=said.referral,
             )  # fmt: skip
         of_inbox = ("row", "partition", "inbox_number")
-        return {name: value for name, value in self._shown(said, speaks, None).items() if name not in of_inbox}
+        shown = self._shown(said, speaks, None) | {"received": said.time}
+        return {name: value for name, value in shown.items() if name not in of_inbox}
