@@ -634,6 +634,43 @@ async def test_client_that_takes_no_json_is_told_so(accept: str, address: str, s
             assert judged(answer.json())["issue"][0]["details"]["text"].startswith("This server answers in JSON alone")
 
 
+@pytest.mark.parametrize(
+    ("accept", "status"),
+    [
+        (["application/fhir+xml", "application/fhir+json;q=0.9"], 200),
+        (["application/fhir+json", "application/fhir+xml"], 200),
+        (["application/fhir+xml", "text/turtle"], 406),
+    ],
+)
+async def test_several_lines_of_accept_are_one_list(accept: list[str], status: int, tmp_path: Path) -> None:
+    """Given a client or proxy that writes each format in a line of its own, then JSON in any line is taken (RFC 9110, 5.3)."""
+    async with edge_of("vac", tmp_path, "fhir") as (_, fhir):
+        answer = await fhir.get("/metadata", headers=[("accept", each) for each in accept])
+
+        assert answer.status_code == status
+
+
+@pytest.mark.parametrize(
+    ("form", "accept", "status"),
+    [
+        ({"_format": "json"}, "application/fhir+xml", 200),
+        ({"_format": "application/fhir+xml"}, "application/fhir+json", 406),
+        ({"status": "requested"}, "application/fhir+xml", 406),
+        ({}, "application/fhir+xml", 406),
+        ({}, "application/fhir+json", 200),
+    ],
+)
+async def test_format_in_a_form_goes_before_the_header(
+    form: dict[str, str], accept: str, status: int, tmp_path: Path
+) -> None:
+    """Given a search that is posted, then its form names the format as an address does, and an empty form leaves it to Accept."""
+    async with edge_of("vac", tmp_path, "fhir") as (_, fhir):
+        for path in ("/Task/_search", "/ServiceRequest/_search"):
+            answer = await fhir.post(path, data=form, headers={"accept": accept})
+
+            assert answer.status_code == status
+
+
 async def test_change_by_a_client_that_takes_no_json_is_not_published(tmp_path: Path) -> None:
     """Given a client that takes XML alone, when it accepts a referral or posts a search, then the answer is 406 and nothing is published."""
     async with edge_of("vac", tmp_path, "fhir") as (here, fhir):

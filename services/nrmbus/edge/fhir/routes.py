@@ -250,10 +250,14 @@ def _resource(body: Json, status: int = 200) -> Response:
 
 
 def _in_json(handler: _Handler) -> _Handler:
-    """Return *handler* for requests that take its answer, which is JSON; any other is 406, before anything is done."""
+    """Return *handler* for requests that take its answer, which is JSON; any other is 406, before anything is done.
+
+    A posted search is looked at with its form, which may have the ``_format``: see `_parameters`.
+    """
 
     async def answered(request: Request) -> Response:
-        _take_json(request, request.query_params)
+        if request.method != "POST":
+            _take_json(request, request.query_params)
         return await handler(request)
 
     return answered
@@ -261,7 +265,8 @@ def _in_json(handler: _Handler) -> _Handler:
 
 def _take_json(request: Request, params: QueryParams) -> None:
     """Raise HTTPException 406 if the request wants another format; ``_format`` goes before the header Accept."""
-    formats = [params["_format"]] if params.get("_format") else (request.headers.get("accept") or "*/*").split(",")
+    accepted = ",".join(request.headers.getlist("accept"))  # several lines are one list: RFC 9110, section 5.3
+    formats = [params["_format"]] if params.get("_format") else (accepted or "*/*").split(",")
     # A plus that was not encoded in an address arrives as a space.
     if _JSON.isdisjoint(each.partition(";")[0].strip().lower().replace(" ", "+") for each in formats):
         raise HTTPException(406)
@@ -340,10 +345,10 @@ def _seen(request: Request, referral: Referral) -> Json:
 
 async def _parameters(request: Request) -> QueryParams:
     """Return the parameters of a search: those of the address, and of the form if it is posted."""
-    raw = await body_of(request) if request.method == "POST" else b""
-    if not raw:
+    if request.method != "POST":
         return request.query_params
-    if _media_type(request) != FORM:
+    raw = await body_of(request)
+    if raw and _media_type(request) != FORM:
         raise Misfit(Problem("", "literal_error", (FORM,)))
     params = QueryParams([*request.query_params.multi_items(), *QueryParams(raw).multi_items()])
     _take_json(request, params)
