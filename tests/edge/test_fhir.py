@@ -369,6 +369,7 @@ async def test_a_verdict_that_does_not_come_is_no_success(tmp_path: Path) -> Non
         ({"_lastUpdated": "eq2026-03-02T05:00:01Z"}, 0),
         ({"_lastUpdated": "eq2026-03-02T05:00"}, 1),
         ({"_lastUpdated": "2026-03-02T04:59Z"}, 0),
+        ({"_lastUpdated": "eq2026-03-02T09:00:00.000+04:00"}, 1),
         ({"status": ["requested", "completed"]}, 0),
         ({"status": ["requested", "requested,completed"]}, 1),
         ({"owner": ["Organization/vac", "Organization/ngo-a"]}, 0),
@@ -487,7 +488,20 @@ async def test_a_service_request_is_found_by_the_system_of_its_status(tmp_path: 
 
 
 @pytest.mark.parametrize(
-    "value", ["ge", "2026-03", "ne2026-03-02", "geCANARY", "le2026-02-30", "ge2026-03-02,le2026-03-04"]
+    "value",
+    [
+        "ge",
+        "2026-03",
+        "ne2026-03-02",
+        "geCANARY",
+        "le2026-02-30",
+        "ge2026-03-02,le2026-03-04",
+        "ge2026-03-02T050030",
+        "ge2026-03-02T05",
+        "ge20260302T05:00:30",
+        "ge2026-W10-1",
+        "ge2026-03-02T05:00:30+0400",
+    ],
 )
 async def test_a_search_by_a_malformed_time_is_refused_even_if_there_is_nothing_to_find(
     value: str, tmp_path: Path

@@ -338,6 +338,9 @@ DONE = {"coding": [{"system": f"{LISTED}service-outcome", "code": "provided_by_o
         ({"businessStatus": {"text": WORDS}}, "/businessStatus/text", "no_letter"),
         ({"status": "completed", "output": [{"valueCodeableConcept": {**DONE, "text": WORDS}}]}, "/output/0/valueCodeableConcept/text", "no_letter"),
         ({"status": "completed", "output": [{"valueCodeableConcept": DONE}, {"valueString": WORDS}]}, "/output/1/valueString", "no_letter"),
+        ({"status": "completed", "output": [{"valueCodeableConcept": DONE}, {"valueAnnotation": {"text": WORDS}}]}, "/output/1/valueAnnotation", "no_letter"),
+        ({"status": "completed", "output": [{"valueCodeableConcept": DONE}, {"valueAttachment": {"title": WORDS}}]}, "/output/1/valueAttachment", "no_letter"),
+        ({"status": "completed", "output": [{"valueCodeableConcept": DONE}, {"valueReference": {"display": WORDS}}]}, "/output/1/valueReference/display", "no_letter"),
     ],
 )  # fmt: skip
 def test_words_that_no_event_carries_are_refused_by_their_place(change: Any, pointer: str, kind: str) -> None:

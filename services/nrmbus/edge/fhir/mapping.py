@@ -327,6 +327,8 @@ EVENTS: Final[Mapping[Any, str]] = {
 """Event ``referral.<...>`` that a new status of a Task publishes."""
 _IN_WORDS: Final = ("accepted", "rejected", "on-hold")
 """New statuses whose event has a letter, from version 2, with ``notes`` for words beside its code."""
+_WORDS: Final = ("valueString", "valueMarkdown", "valueAnnotation", "valueAttachment")
+"""Values of an ``output`` that are a person's words."""
 
 
 def words_place(before: Mapping[str, Any], after: Mapping[str, Any]) -> str | None:
@@ -425,7 +427,10 @@ def _new_words(before: Mapping[str, Any], after: Mapping[str, Any], labels: Labe
     for place, each in enumerate(_listed(after.get("output"))):
         if _is_new(known, each.get("valueCodeableConcept"), labels):
             yield f"/output/{place}/valueCodeableConcept/text"
-        yield from (f"/output/{place}/{name}" for name in ("valueString", "valueMarkdown") if name in each)
+        yield from (f"/output/{place}/{name}" for name in _WORDS if name in each)
+        reference = each.get("valueReference")
+        if isinstance(reference, Mapping) and "display" in reference:
+            yield f"/output/{place}/valueReference/display"
 
 
 def _is_new(before: Any, after: Any, labels: Labels) -> bool:

@@ -51,7 +51,10 @@ _HTTP: Final[Mapping[int, tuple[str, str]]] = {
 }
 """Codes and sentences of errors of HTTP; any other is ``not_found``."""
 _DAY: Final = len("2026-03-02")
-_MINUTE: Final = len("2026-03-02T05:00")
+_TIME: Final = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:T[0-9]{2}:[0-9]{2}(?P<seconds>:[0-9]{2}(?:\.[0-9]+)?)?(?:Z|[+-][0-9]{2}:[0-9]{2})?)?"
+)
+"""A day or a time of R4; Python reads other forms of ISO 8601 too, and takes their seconds for none."""
 _SEARCH: Final = "/_search"
 _COMPARED: Final = {"eq": eq, "ge": ge, "gt": gt, "le": le, "lt": lt}
 _SYSTEMS: Final[Mapping[str, str]] = {"owner": AGENCY, "requester": AGENCY, "patient": CASE}
@@ -439,14 +442,15 @@ def _in_time(wanted: str) -> Callable[[datetime], bool]:
     """
     prefix = "eq" if wanted[:1].isdecimal() else wanted[:2]
     compare, text = _COMPARED.get(prefix), wanted.removeprefix(prefix)
-    with suppress(ValueError):  # its text would show what came
-        if compare is not None and len(text) == _DAY:
-            day = date.fromisoformat(text)
-            return lambda known: bool(compare(known.astimezone(UTC).date(), day))
-        if compare is not None:
+    form = _TIME.fullmatch(text)
+    if compare is not None and form is not None:
+        with suppress(ValueError):  # its text would show what came
+            if len(text) == _DAY:
+                day = date.fromisoformat(text)
+                return lambda known: bool(compare(known.astimezone(UTC).date(), day))
             when = datetime.fromisoformat(text)
             moment = when if when.tzinfo else when.replace(tzinfo=UTC)
-            if text[_MINUTE : _MINUTE + 1] == ":":
+            if form["seconds"]:
                 return lambda known: bool(compare(known, moment))
             return lambda known: bool(compare(known.replace(second=0), moment))
     raise Misfit(Problem("?_lastUpdated", "string_pattern_mismatch", sorted(_COMPARED)))
