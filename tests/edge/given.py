@@ -18,6 +18,9 @@ from nrmbus.edge.mounts import mount
 from nrmbus.events.registry import TYPES
 
 _OTHER_CASE, _OTHER_REF = "cd" * 16, "12" * 16
+SUBMITTED: dict[str, Any] = {
+    "to": ["vac"], "mode": "referral", "reason": "LegalAid", "urgency": "urgent", "services": ["legal"],
+}  # fmt: skip
 
 
 class Unguarded:
@@ -46,6 +49,18 @@ async def edge_of(
         base = f"http://desk/{name}"
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app.app), base_url=base, headers=headers) as client:
             yield here, client
+
+
+async def hear_referral(here: Given, *, settled: bool = True) -> None:
+    """Let the desk of vac hear of a case and of a referral with a letter that it may open."""
+    registrar = here.registrar
+    await here.hear(registrar.register(registrar.event("ngo-a", "case.signal_recorded", SIGNAL), to="vac"))
+    sent = registrar.event(
+        "ngo-a", "referral.submitted", SUBMITTED, parts={"identity": {"name": CANARY}}, opens=["vac"], referral=REF
+    )
+    await here.hear(registrar.register(sent, to="vac"))
+    if settled:
+        await here.settle()
 
 
 async def own_and_received(here: Given) -> int:
