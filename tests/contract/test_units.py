@@ -5,17 +5,20 @@ import shutil
 import socket
 import subprocess
 from configparser import ConfigParser
+from contextlib import nullcontext
 from pathlib import Path
 
 import httpx
 import pytest
+from typer.testing import CliRunner
 
 from contract.tree import ROOT
 from intake.public_page import made, running
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.http_server import ENDS_SECONDS
+from nrmbus.cli import health
 from nrmbus.cli.app import COMMANDS
-from nrmbus.cli.operate.up import tell_service_manager
+from nrmbus.cli.operate import foreground, up
 from nrmbus.directory.standby import SERVED
 from nrmbus.intake import store as intake
 from nrmbus.registrar.owner import EXIT_CODE
@@ -158,15 +161,47 @@ class TestSystemd:
 
 
 class TestReadiness:
-    """systemd hears from `nrmbus up` when the bus is ready."""
+    """systemd hears from `nrmbus up` when the bus's own services are ready, and ends no start that takes long."""
+
+    def test_it_waits_for_no_desk(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Given a desk that stands still until a person has looked, when the bus's own services are ready, then systemd hears so, and `nrmbus up` goes on naming the desk."""
+        still = {"ngo-a": "It stands still."}
+        states = iter([{"registrar.2": "It does not answer.", **still}, still, still])
+
+        def looked(_folder: BusFolder) -> dict[str, str]:
+            if (state := next(states, None)) is None:
+                raise foreground.Ended
+            return state
+
+        BusFolder(tmp_path / "bus").create(play=True)
+        monkeypatch.setattr(up, "Supervisor", lambda *_, **__: nullcontext())
+        monkeypatch.setattr(foreground, "NAMED_SECONDS", 0.0)
+        monkeypatch.setattr(foreground, "LOOK_SECONDS", 0.0)
+        monkeypatch.setattr(health, "not_ready", looked)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+            manager.bind(str(tmp_path / "notify"))
+            manager.settimeout(0)
+            monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+            done = CliRunner().invoke(up.app, ["--data", str(tmp_path / "bus")])
+
+            assert done.exception is None, done.output
+            assert manager.recv(64) == b"READY=1"
+            with pytest.raises(BlockingIOError):
+                manager.recv(64)
+        assert "Not ready yet: ngo-a: It stands still." in done.output
+        assert "is up: folder" not in done.output
+
+    def test_a_start_that_takes_long_is_not_ended(self) -> None:
+        """Given a cluster that is away or a slow line, then systemd waits: `Restart=always` would end and start the whole bus again and again."""
+        assert service(ROOT / "deploy" / "systemd" / "nrmbus.service")["TimeoutStartSec"] == "infinity"
 
     def test_it_is_told_once_the_bus_is_ready(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Given a socket of systemd, when the bus is ready, then one message says so."""
+        """Given a socket of systemd, when the bus's own services are ready, then one message says so."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
             manager.bind(str(tmp_path / "notify"))
             manager.settimeout(10)
             monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
-            tell_service_manager()
+            up.tell_service_manager()
 
             assert manager.recv(64) == b"READY=1"
 
@@ -174,4 +209,4 @@ class TestReadiness:
     def test_nobody_needs_to_listen(self, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
         """Given a terminal, or a manager that has gone, then the bus goes on."""
         monkeypatch.setenv("NOTIFY_SOCKET", where)
-        tell_service_manager()
+        up.tell_service_manager()

@@ -13,7 +13,9 @@ from rich.progress import Progress as Bars
 
 from nrmbus.bus.embedded.jars import Progress
 from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.replicas import parted
 from nrmbus.cli import health
+from nrmbus.host.services import SERVICES
 
 NAMED_SECONDS: Final = 10.0
 """Seconds before the services that are not ready are named, and between two such lines."""
@@ -79,17 +81,29 @@ def progress_bar() -> Iterator[Progress]:
 
 
 def wait_until_ready(
-    folder: BusFolder, notify: Callable[[str], None], progress: Progress = lambda _what, _done, _total: None
+    folder: BusFolder,
+    notify: Callable[[str], None],
+    progress: Progress = lambda _what, _done, _total: None,
+    *,
+    on_bus_ready: Callable[[], None] = lambda: None,
 ) -> None:
-    """Wait until every service of the bus says that it is ready; name the others from time to time.
+    """Wait until every service, desk and public page here says that it is ready; name the others from time to time.
 
-    *progress* hears how many are ready.
+    *progress* hears how many are ready. *on_bus_ready* is called once, when the bus's own services are ready: a desk may
+    stand still for days until a person has looked.
 
     The desk of an agency that is suspended or retired does not run, and is not waited for.
     """
     due = time.monotonic() + NAMED_SECONDS
     named: dict[str, str] = {}
-    while unready := health.not_ready(folder):
+    is_bus_ready = False
+    while True:
+        unready = health.not_ready(folder)
+        if not is_bus_ready and SERVICES.keys().isdisjoint(parted(name)[0] for name in unready):
+            is_bus_ready = True
+            on_bus_ready()
+        if not unready:
+            break
         count = len({*health.expected(folder), *unready})
         progress(STARTING, count - len(unready), count)
         if time.monotonic() >= due and unready != named:

@@ -193,14 +193,13 @@ def up(  # noqa: PLR0913 - one each for what may be asked
             progress_bar() as progress,
             Supervisor(folder, fork=fork, agencies=newcomers, replicas=replicas, notify=typer.echo, progress=progress),
         ):
-            wait_until_ready(folder, typer.echo, progress)
+            wait_until_ready(folder, typer.echo, progress, on_bus_ready=tell_service_manager)
             typer.echo(f"Bus {settings.bus} is up: folder {folder.path}, Kafka {folder.bootstrap}. Ctrl-C ends it.")
             if others := folder.listens.addresses:
                 typer.echo(
                     f"Other machines reach Kafka at {', '.join(others)}, with a certificate of this bus only: "
                     "nrmbus invite FILE invites one. Doors and pages stay on this machine."
                 )
-            tell_service_manager()
             while True:
                 signal.pause()
 
@@ -218,7 +217,7 @@ def see_that_nothing_else_is_asked(called: typer.Context) -> None:
 
 
 def tell_service_manager() -> None:
-    """Tell systemd, if it started this process with ``Type=notify``, that the bus is ready (sd_notify(3))."""
+    """Tell systemd, if it started this process with ``Type=notify``, that the bus's own services are ready (sd_notify(3))."""
     where = NOTIFY_SOCKET.get()
     if not where:
         return
