@@ -296,6 +296,25 @@ def test_prometheus_would_notice_an_alert_that_does_not_fire(promtool: str, tmp_
     assert judged(promtool, tmp_path / "test.json", promtool_test((short,))).returncode == 1
 
 
+def files_of(settings: object) -> dict[str, str]:
+    """Return the path of each file that *settings* name, by the name of its setting."""
+    if isinstance(settings, list):
+        return {name: path for each in settings for name, path in files_of(each).items()}
+    if not isinstance(settings, dict):
+        return {}
+    found = {name: str(path) for name, path in settings.items() if name.endswith("_file")}
+    return found | {name: path for each in settings.values() for name, path in files_of(each).items()}
+
+
+def test_alertmanager_finds_the_password_wherever_it_is_started() -> None:
+    """Given the example of its settings, then each file of a mail setting is absolute: Alertmanager resolves a relative one against the folder where it was started."""
+    settings = plain_yaml.read((DEPLOY / "observability" / "alertmanager.yaml").read_text(encoding="utf-8"))
+
+    assert {name: Path(path).is_absolute() for name, path in files_of(settings).items()} == {
+        "smtp_auth_password_file": True
+    }
+
+
 @pytest.mark.oracle
 @pytest.mark.parametrize("promtool", PROMTOOL)
 def test_prometheus_reads_the_example_of_its_settings(promtool: str) -> None:
