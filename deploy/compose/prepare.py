@@ -1,7 +1,7 @@
 """Make what the containers of compose.yaml need: the cluster's certificates, the brokers' settings, the bus's folder.
 
 It runs in the image of nrmbus, as root in a container without a network: ``docker compose run --rm prepare``. Another run
-renews the brokers' certificates, which are good for a year, and leaves the bus as it is; then restart one broker after another.
+renews the brokers' certificates, which are good for two years, and leaves the bus as it is; then restart one broker after another.
 
 ``docker compose run --rm prepare prometheus`` writes Prometheus' settings, with the address and the token of each service
 of the bus, once the bus has run.
@@ -34,7 +34,8 @@ KAFKA, NRMBUS, PROMETHEUS = 1000, 65532, 65534
 """Numbers of the accounts in the images."""
 MOUNTED: Final = "/mnt/shared/config"
 """Where Kafka's image reads its settings."""
-_LIFE: Final = timedelta(days=366)
+_LIFE: Final = timedelta(days=731)
+"""Twice the year after which a person renews them, so that a late one ends nothing."""
 _CA_LIFE: Final = timedelta(days=3660)
 _PEM: Final = serialization.Encoding.PEM
 
@@ -157,11 +158,14 @@ def prepare(made: Path, folder: BusFolder, host: str) -> None:
     give(folder.path.parent, NRMBUS)  # at once: an operator that runs reads the file that was just replaced
     for broker in BROKERS:
         config = made / name_of(broker)
-        written = properties(broker, bus, host, *cluster.certify(name_of(broker), host))
+        key, certificate = cluster.certify(name_of(broker), host)
+        written = properties(broker, bus, host, key, certificate)
         write_private(config / "server.properties", written.encode())
         write_private(config / "cluster.pem", cluster.path.read_bytes())
         write_private(config / "bus.pem", authority.path.read_bytes())
         give(config, KAFKA)
+        end = x509.load_pem_x509_certificate(certificate.encode()).not_valid_after_utc
+        print(f"The certificate of {name_of(broker)} is good until {end:%Y-%m-%d}; renew it once a year.")  # noqa: T201
 
 
 def prometheus(made: Path, folder: BusFolder) -> None:

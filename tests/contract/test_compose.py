@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -269,6 +270,20 @@ def test_another_run_renews_certificates_and_nothing_else(made: Path) -> None:
 
     assert chain(made, 1) != before[0]
     assert (BusFolder(made / "bus").settings, (made / "made/cluster/ca.pem").read_bytes()) == before[1:]
+
+
+def test_the_end_of_the_brokers_certificates_is_said_and_is_far_behind_the_next_renewal(
+    made: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Given that a person renews them once a year, then a renewal that is months late ends nothing, and each run prints the last day."""
+    PREPARE.prepare(made / "made", BusFolder(made / "bus"), "bus.example.org")
+    ends = [chain(made, each).not_valid_after_utc for each in PREPARE.BROKERS]
+
+    assert min(ends) - datetime.now(UTC) > timedelta(days=365 + 180)
+    said = capsys.readouterr().out
+    assert all(
+        f"kafka-{broker} is good until {end:%Y-%m-%d}" in said for broker, end in zip((1, 2, 3), ends, strict=True)
+    )
 
 
 @pytest.mark.parametrize("earlier", ["bus.example.org", ""])

@@ -40,9 +40,19 @@ class OthersAuthority:
 
     Without *signs* the authority's certificate has no keyUsage, like many certificates made by hand. Without *has_key_id* it
     has no subjectKeyIdentifier, and without *names_key* the brokers' certificates have no authorityKeyIdentifier.
+    Certificates of brokers began *before* now, and end when *left* is over.
     """
 
-    def __init__(self, *, signs: bool = True, has_key_id: bool = True, names_key: bool = True) -> None:
+    def __init__(
+        self,
+        *,
+        signs: bool = True,
+        has_key_id: bool = True,
+        names_key: bool = True,
+        before: timedelta = timedelta(minutes=5),
+        left: timedelta = timedelta(days=1),
+    ) -> None:
+        self._before, self._left = before, left
         self._signs, self._has_key_id, self._names_key = signs, has_key_id, names_key
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name.from_rfc4514_string("CN=ministry-ca,O=Ministry")
@@ -60,8 +70,8 @@ class OthersAuthority:
             .issuer_name(self._name)
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now() - timedelta(minutes=5))
-            .not_valid_after(now() + timedelta(days=1))
+            .not_valid_before(now() - self._before)
+            .not_valid_after(now() + (timedelta(days=1) if ca else self._left))
             .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
             .add_extension(x509.SubjectAlternativeName([x509.IPAddress(IPv4Address(ports.HOST))]), critical=False)
         )

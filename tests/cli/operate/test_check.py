@@ -3,9 +3,11 @@
 import socket
 import ssl
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,8 +16,8 @@ from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.pki.authority import BROKER, OPERATOR, Authority
 from nrmbus.bus.private_files import write_json
-from nrmbus.bus.reach import Reach, Tls, piped
-from nrmbus.cli.operate import check
+from nrmbus.bus.reach import Reach, Tls, parts, piped
+from nrmbus.cli.operate import check, doctor, status
 from nrmbus.cli.operate.steps import Step, ok
 
 
@@ -125,7 +127,7 @@ def test_the_certificate_of_another_authority(folder: BusFolder, tmp_path: Path)
     ids=["all", "no keyUsage", "no subjectKeyIdentifier", "no authorityKeyIdentifier"],
 )
 def test_certificates_that_a_newer_python_does_not_trust(
-    folder: BusFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made: dict[str, bool], remedy: str
+    folder: BusFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made: dict[str, Any], remedy: str
 ) -> None:
     """Given a strict Python, when the cluster's certificates lack an extension, then the step names the remedy that helps."""
     as_it_is = ssl.create_default_context
@@ -180,8 +182,84 @@ def _at(port: int) -> tuple[int, int, int, str, tuple[str, int]]:
 def test_what_is_certified_is_believed(folder: BusFolder) -> None:
     """Given the broker's own certificate, then TLS and certificate are well: the faults above are no accident."""
     with listening(Tls(folder.service(BROKER))) as port:
-        assert check._tls("localhost", port, Reach(f"localhost:{port}", Tls(folder.keys))).well
+        step, certificate = check._tls("localhost", port, Reach(f"localhost:{port}", Tls(folder.keys)))
+    assert step.well
+    assert certificate is not None
+    assert check._of_broker(certificate).well
     assert check._certificate(Tls(folder.keys)).well
+
+
+@pytest.fixture(name="cluster_at")
+def _cluster_at(tmp_path: Path) -> Callable[[timedelta, timedelta], AbstractContextManager[BusFolder]]:
+    """Begin the bus of an operator on a broker whose certificate has existed and will last for so long."""
+
+    @contextmanager
+    def begun(before: timedelta, left: timedelta) -> Iterator[BusFolder]:
+        broker = OthersAuthority(before=before, left=left).certify(tmp_path / "kafka-1", "CN=kafka-1,O=Ministry")
+        with listening(broker) as port:
+            made = BusFolder(tmp_path / "on-a-cluster")
+            made.create(bootstrap=f"127.0.0.1:{port},nowhere.invalid:9093", tls=True)
+            Authority(made).equip(OPERATOR, made.keys)
+            Tls(made.keys).ca.write_bytes(broker.ca.read_bytes())
+            yield made
+
+    return begun
+
+
+DAY, YEAR = timedelta(days=1), timedelta(days=365)
+
+
+@pytest.mark.parametrize(
+    ("before", "left", "is_told"),
+    [
+        (YEAR, timedelta(hours=3), True),
+        (YEAR, 6 * DAY, True),
+        (YEAR, 8 * DAY, False),
+        (DAY / 2, DAY / 2, False),
+        (DAY * 3 / 4, DAY / 4, True),
+    ],
+    ids=["tomorrow", "within a week", "later", "a life of a day, half over", "a life of a day, nearly over"],
+)
+def test_a_brokers_certificate_that_ends_soon(
+    cluster_at: Callable[[timedelta, timedelta], AbstractContextManager[BusFolder]],
+    monkeypatch: pytest.MonkeyPatch,
+    before: timedelta,
+    left: timedelta,
+    *,
+    is_told: bool,
+) -> None:
+    """Given a cluster's broker that nobody gave another certificate, then check, doctor and status name it, and the steps after it are made."""
+
+    async def well(*_: object) -> list[Step]:
+        return [ok("rights", "The operator may do anything there.")]
+
+    monkeypatch.setattr(check, "_at_kafka", well)
+    for module in (doctor, status):
+        for name, none in (("brokers_of", (1, 1)), ("peers_of", []), ("hosts_of", ())):
+            monkeypatch.setattr(module, name, lambda _, none=none: none)
+    with cluster_at(before, left) as folder:
+        found = steps(folder, *parts(folder.bootstrap.split(",")[0]))
+        findings = doctor._of_the_peers(folder)
+        faults = status._elsewhere(folder, ()).faults
+
+    assert {each.step: each.well for each in found} == {
+        "name": True, "port": True, "tls": True, "broker": not is_told, "certificate": True, "rights": True,
+    }  # fmt: skip
+    assert ([each.code for each in findings], len(faults)) == (["certificate"] * is_told, is_told)
+    assert all("The certificate of the broker at 127.0.0.1:" in each for each in faults)
+
+
+def test_a_brokers_certificate_that_has_ended(
+    cluster_at: Callable[[timedelta, timedelta], AbstractContextManager[BusFolder]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a cluster's broker whose certificate is over, then the doctor says so, although nothing can be read of it any more."""
+    monkeypatch.setattr(doctor, "brokers_of", lambda _: (1, 1))
+    monkeypatch.setattr(doctor, "peers_of", lambda _: [])
+    monkeypatch.setattr(doctor, "hosts_of", lambda _: ())
+    with cluster_at(YEAR, -DAY) as folder:
+        (found,) = doctor._of_the_peers(folder)
+
+    assert found.what.endswith(" has ended.")
 
 
 def test_before_admission_name_and_port_can_be_checked(folder: BusFolder) -> None:

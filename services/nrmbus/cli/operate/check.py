@@ -29,7 +29,9 @@ from nrmbus.bus.pki.strictness import ISSUED_AGAIN, MADE_AGAIN, MISSING_AUTHORIT
 from nrmbus.bus.reach import Reach, Tls, is_address, parts
 from nrmbus.cli import health
 from nrmbus.cli.commands import Commands
+from nrmbus.cli.counted import counted
 from nrmbus.cli.membership.keys import KeysContext
+from nrmbus.cli.operate.broker_certificates import EXPIRED, PATIENCE_SECONDS, RENEWED_BY, Shown, shown
 from nrmbus.cli.operate.peers import peers_of, ways
 from nrmbus.cli.operate.steps import Step, fault, ok, unknown
 from nrmbus.cli.options import AsJson
@@ -38,8 +40,6 @@ from nrmbus.wire.names import AUDITOR, TIMEKEEPER, inbox_of
 
 app = Commands()
 
-PATIENCE_SECONDS: Final = 5.0
-"""Seconds for a connection; a firewall that drops packets answers nothing at all."""
 ROUNDS: Final = 5
 NOBODY: Final = ""
 """In place of an agency's id: the machine has joined, and no agency is admitted there yet."""
@@ -47,8 +47,8 @@ SKEW_SECONDS: Final = 5.0
 """Difference of the clocks that is worth mending: legal clocks are told to the second."""
 
 _MISMATCH: Final = (62, 64)
-_NOT_YET, _EXPIRED = 9, 10
-"""Codes of OpenSSL for a certificate of another name or number, and for one whose time has not begun or is over."""
+_NOT_YET: Final = 9
+"""Codes of OpenSSL for a certificate of another name or number, and for one whose time has not begun."""
 _STRICT: Final = frozenset({32, *range(79, 95)})
 """Codes of OpenSSL for a certificate that does not keep to RFC 5280, which Python 3.13 and newer do not trust."""
 
@@ -175,10 +175,14 @@ def _steps(folder: BusFolder, address: str, agency: str | None) -> Iterator[Step
         if not step.well:
             return
     if reach.tls is not None:
-        for step in (_tls(host, port, reach), _certificate(reach.tls)):
-            yield step
-            if not step.well:
-                return
+        step, certificate = _tls(host, port, reach)
+        yield step
+        if certificate is None:
+            return
+        yield _of_broker(certificate)  # one that ends soon works until then
+        yield (step := _certificate(reach.tls))
+        if not step.well:
+            return
     yield from asyncio.run(_at_kafka(folder, reach, agency))
 
 
@@ -212,28 +216,32 @@ def _port(host: str, port: int) -> Step:
     return ok("port", f"Port {port} is open ({1000 * took:.0f} ms).")
 
 
-def _tls(host: str, port: int, reach: Reach) -> Step:
+def _tls(host: str, port: int, reach: Reach) -> tuple[Step, Shown | None]:
     context = reach.context()  # a BusError says what is missing
     assert context is not None  # noqa: S101 - reached over TLS
     try:
-        with (
-            socket.create_connection((host, port), PATIENCE_SECONDS) as raw,
-            context.wrap_socket(raw, server_hostname=host) as secured,
-        ):
-            version = secured.version()
+        found = shown(host, port, context)
     except ssl.SSLCertVerificationError as error:
-        return fault("tls", _distrusted(host, error))
+        return fault("tls", _distrusted(host, error)), None
     except (ssl.SSLError, OSError):
-        return fault("tls", "Whoever listens there speaks no TLS 1.3 with us: it is another program, or a proxy in between breaks the connection off.")  # fmt: skip
-    return ok("tls", f"The bus's authority has certified {host} ({version}).")
+        return fault("tls", "Whoever listens there speaks no TLS 1.3 with us: it is another program, or a proxy in between breaks the connection off."), None  # fmt: skip
+    return ok("tls", f"The bus's authority has certified {host} ({found.version})."), found
+
+
+def _of_broker(certificate: Shown) -> Step:
+    now = datetime.now(UTC)
+    good = f"The broker's certificate is good until {certificate.ends:%Y-%m-%d %H:%M} UTC"
+    if certificate.ends_soon(now):
+        return fault("broker", f"{good}, and was not renewed: {RENEWED_BY}.")
+    return ok("broker", f"{good}, {counted((certificate.ends - now).days, 'day')}.")
 
 
 def _distrusted(host: str, error: ssl.SSLCertVerificationError) -> str:
     code = error.verify_code
     if code in _MISMATCH:
         return f"It has a certificate of this bus, for other names than {host}: the operator gives the address by nrmbus up --listen, or for a cluster by nrmbus invite --bootstrap."  # fmt: skip
-    if code in (_NOT_YET, _EXPIRED):
-        return f"By this machine's clock ({datetime.now(UTC):%Y-%m-%d %H:%M} UTC) the broker's certificate is not valid: set the clock, or the operator starts nrmbus up again."  # fmt: skip
+    if code in (_NOT_YET, EXPIRED):
+        return f"By this machine's clock ({datetime.now(UTC):%Y-%m-%d %H:%M} UTC) the broker's certificate is not valid: set the clock, or the broker needs another certificate: {RENEWED_BY}."  # fmt: skip
     if code in _STRICT:
         mends = ISSUED_AGAIN if code == MISSING_AUTHORITY_KEY else MADE_AGAIN
         return f"The certificate of the cluster, or of its authority, is one that Python 3.13 and newer do not trust (OpenSSL {code}: {error.verify_message}): {mends}."  # fmt: skip

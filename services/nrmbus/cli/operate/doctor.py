@@ -16,6 +16,7 @@ from nrmbus.bus.folder import BusFolder
 from nrmbus.cli.commands import Commands
 from nrmbus.cli.health import ask_all
 from nrmbus.cli.hosts import hosts_of
+from nrmbus.cli.operate.broker_certificates import of_broker_certificates
 from nrmbus.cli.operate.faults import Finding, of_hosts
 from nrmbus.cli.operate.folder_faults import findings
 from nrmbus.cli.operate.peers import brokers_of, peers_of
@@ -50,6 +51,7 @@ def _of_the_peers(folder: BusFolder) -> list[Finding]:
     try:
         return [
             *of_brokers(*brokers_of(folder)),
+            *of_broker_certificates(folder, datetime.now(UTC)),
             *of_peers(peers_of(folder), folder.agencies(), datetime.now(UTC)),
             *of_hosts(hosts_of(folder)),
         ]

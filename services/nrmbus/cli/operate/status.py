@@ -29,6 +29,7 @@ from nrmbus.cli.commands import Commands
 from nrmbus.cli.counted import counted
 from nrmbus.cli.health import Health
 from nrmbus.cli.hosts import Placed, hosts_of, table_of
+from nrmbus.cli.operate.broker_certificates import of_broker_certificates
 from nrmbus.cli.operate.faults import LEAST_FREE, SOON, of_hosts, of_numbers
 from nrmbus.cli.operate.peers import brokers_of, peers_of
 from nrmbus.cli.operate.service_faults import of_brokers, of_stopped
@@ -265,7 +266,8 @@ def _elsewhere(folder: BusFolder, here: Iterable[Service]) -> Elsewhere:
     """Return the agencies whose desks do not run here and the services on standby hosts, or why Kafka does not tell them."""
     own = {each.name for each in here}
     try:
-        faults = tuple(f"{each.what} Mend: {each.mend}" for each in of_brokers(*brokers_of(folder)))
+        found = (*of_brokers(*brokers_of(folder)), *of_broker_certificates(folder, datetime.now(UTC)))
+        faults = tuple(f"{each.what} Mend: {each.mend}" for each in found)
         peers = tuple(each for each in peers_of(folder) if each["agency"] not in own)
         return Elsewhere(peers, hosts_of(folder), faults=faults)
     except KeysSealed:
