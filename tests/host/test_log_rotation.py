@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from contract.tree import ROOT
 from nrmbus.host import log_rotation
 
 
@@ -30,6 +31,33 @@ def test_a_full_log_begins_again_and_the_one_before_goes(tmp_path: Path, writer:
         "vac.log": b"short\n", "vac.log.1": b"the newest\n",
     }  # fmt: skip
     assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
+
+
+def advice() -> dict[str, str]:
+    """Return what the page of a full disk and its alert say about logs, by the place."""
+    page = (ROOT / "deploy" / "RUNBOOK.md").read_text(encoding="utf-8")
+    titles = ("## Disk nearly full", "### The broker's disk is full")
+    sections = {title: page.partition(f"\n{title}\n")[2].partition("\n#")[0] for title in titles}
+    alerts = (ROOT / "deploy" / "observability" / "alerts.yaml").read_text(encoding="utf-8")
+    return {**sections, "alert": alerts.partition("alert: NrmbusDiskNearlyFull")[2].partition("- alert:")[0]}
+
+
+def test_a_full_disk_gets_room_from_a_log_as_the_page_says(tmp_path: Path, writer: int) -> None:
+    """Given a service with its log open, when a person empties the log, then its room is free, and the next lines are in it.
+
+    A log that is removed keeps its room until the service ends, and is not bounded any more. So no page has a log removed
+    but the one before.
+    """
+    log = tmp_path / "vac.log"
+    os.write(writer, b"x" * 5000)
+    os.truncate(log, 0)
+    os.write(writer, b"the newest\n")
+
+    assert (log.read_bytes(), os.fstat(writer).st_size) == (b"the newest\n", 11)
+    for place, said in advice().items():
+        assert "logs/*.log.1" in said, place
+        assert "truncate" in said, place
+        assert "iles in `logs/`" not in said, place
 
 
 def test_where_no_log_is_there_is_nothing_to_do(tmp_path: Path) -> None:
