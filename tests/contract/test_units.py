@@ -16,6 +16,7 @@ from contract.tree import ROOT
 from intake.public_page import made, running
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.http_server import ENDS_SECONDS
+from nrmbus.bus.kafka.lease import HELD
 from nrmbus.cli import health
 from nrmbus.cli.app import COMMANDS
 from nrmbus.cli.operate import foreground, up
@@ -135,6 +136,21 @@ def test_a_standby_host_runs_each_service_by_the_unit_of_a_desk(name: str) -> No
 
     assert found["ExecStart"].replace("%i", name).split()[1:] == ["run", name, "--data", "/var/lib/nrmbus"]
     assert (found["Restart"], str(EXIT_CODE) in found["RestartPreventExitStatus"].split()) == ("always", False)
+
+
+def test_each_of_two_machines_with_one_ledger_stands_by_for_the_other(tmp_path: Path) -> None:
+    """Given a ledger on a server and the lines of the page on both machines, then the one that returns stands by, and no exit status keeps its unit off."""
+    page = (ROOT / "deploy" / "README.md").read_text(encoding="utf-8")
+    lines = page.partition("**A second machine.**")[2].partition("```\n")[2].partition("```")[0]
+    (unit,) = (each for each in UNITS if each.name == "nrmbus-desk@.service")
+    alone, edited = service(unit), tmp_path / unit.name
+    edited.write_text(f"{unit.read_text(encoding='utf-8')}\n{lines}", encoding="utf-8")
+    found = service(edited)
+
+    assert found["ExecStart"] == alone["ExecStart"].replace(" --data", " --standby --data")
+    assert "\nExecStart=\n" in lines, "systemd refuses a second command beside the first"
+    assert (found["Restart"], found["RestartPreventExitStatus"]) == ("always", "")
+    assert str(HELD) in alone["RestartPreventExitStatus"].split(), "with a ledger each, a person decides"
 
 
 @pytest.mark.oracle
