@@ -8,6 +8,8 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +18,7 @@ import pytest
 
 from nrmbus.bus.errors import KeysSealed
 from nrmbus.bus.folder import BusFolder
+from nrmbus.cli import health
 from nrmbus.host import supervisor as supervisor_module
 from nrmbus.host.service_state import LONGEST_PAUSE_SECONDS, Running
 from nrmbus.host.spawn import Started
@@ -103,6 +106,32 @@ def full(*_: Any) -> None:
 def gone(_sentence: str) -> None:
     """Fail as a write to a terminal that was closed does."""
     raise OSError(errno.EIO, "Input/output error")
+
+
+def test_the_report_has_the_times_of_the_last_ends(tmp_path: Path) -> None:
+    """Given a service that ended and runs again, then doctor and status read from the report when it ended."""
+    services = Lasting()
+    supervisor = made(tmp_path, services, [])
+
+    def ended() -> list[str]:
+        return list(health.supervised(supervisor.folder).get("ngo-a", {}).get("ended", []))
+
+    def has_begun(times: int) -> bool:
+        return len(services.theirs) == times
+
+    def has_reported(times: int) -> bool:
+        return len(ended()) == times
+
+    with watched(supervisor):
+        for times in (1, 2, 3):
+            until("it runs", partial(has_begun, times))
+            services.theirs[-1].close()
+            until("its end is in the report", partial(has_reported, times))
+    services.theirs[-1].close()
+    supervisor._end_services()
+
+    assert ended() == sorted(ended())
+    assert all(abs(datetime.now(UTC) - datetime.fromisoformat(each)) < timedelta(hours=1) for each in ended())
 
 
 def test_a_service_that_died_early_for_days_is_still_started(tmp_path: Path) -> None:

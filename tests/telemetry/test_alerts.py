@@ -2,8 +2,10 @@
 
 import json
 import re
+import shutil
 import subprocess
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -12,6 +14,9 @@ import pytest
 import go_tools
 import plain_yaml
 from contract.tree import ROOT
+from nrmbus.bus.folder import BusFolder
+from nrmbus.cli.operate import folder_faults, status
+from nrmbus.cli.operate.faults import OFTEN, OFTEN_WITHIN
 from telemetry.test_metrics import ALL
 
 DEPLOY = ROOT / "deploy"
@@ -53,6 +58,39 @@ def fires(alert: str, shown: Mapping[str, float]) -> bool:
     bare = re.sub(r"\{[^}]*\}", "", str(rule["expr"]))
     known = metrics_of(str(rule["expr"])) <= shown.keys()
     return known and bool(eval(bare, {"__builtins__": {}, "abs": abs}, dict(shown)))  # noqa: S307 - our own file
+
+
+class Usage(NamedTuple):
+    """As `shutil.disk_usage` answers."""
+
+    total: int
+    used: int
+    free: int
+
+
+@pytest.mark.parametrize(
+    ("size", "free", "is_full"),
+    [(100e9, 9e9, True), (100e9, 11e9, False), (2000e9, 50e9, True), (20e9, 2.1e9, False), (10e9, 1.9e9, True)],
+)
+def test_doctor_and_status_have_the_limit_of_the_disks_alert(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: float, free: float, *, is_full: bool
+) -> None:
+    """Given a disk for which somebody is woken, then the doctor and the status name it, and they name no other."""
+    folder = BusFolder(tmp_path)
+    folder.create(play=True)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(int(size), int(size - free), int(free)))
+
+    assert fires("NrmbusDiskNearlyFull", {"nrmbus_disk_free_bytes": free, "nrmbus_disk_size_bytes": size}) is is_full
+    assert ("disk" in {each.code for each in folder_faults.findings(folder, datetime.now(UTC))}) is is_full
+    assert any("are free on the disk" in each for each in status.look(folder).faults) is is_full
+
+
+def test_doctor_and_status_have_the_limits_of_the_alert_of_restarts() -> None:
+    """Given the alert's numbers of restarts and of minutes, then they are those of the finding."""
+    (expression,) = (str(rule["expr"]) for rule in rules() if rule["alert"] == "NrmbusServiceRestarts")
+
+    limits = {(int(minutes), int(often)) for minutes, often in re.findall(r"\[(\d+)m\]\) >= (\d+)", expression)}
+    assert limits == {(OFTEN_WITHIN // timedelta(minutes=1), OFTEN)}
 
 
 class Fault(NamedTuple):

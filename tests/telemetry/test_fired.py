@@ -16,6 +16,7 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
+from nrmbus.bus import vitals
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka import clients
 from nrmbus.bus.pki import certificate
@@ -23,7 +24,7 @@ from nrmbus.bus.pki.authority import Authority
 from nrmbus.bus.reach import Tls
 from nrmbus.cli import health
 from nrmbus.cli.app import app
-from nrmbus.cli.operate import faults, folder_faults
+from nrmbus.cli.operate import faults
 from nrmbus.client.door import Door
 from nrmbus.directory.admission import Newcomer, read_directory
 from nrmbus.host import supervisor
@@ -235,7 +236,7 @@ def test_a_disk_that_is_nearly_full(bus: BusFolder, machine: Path, monkeypatch: 
         assert all(fires("NrmbusDiskNearlyFull", scraped(bus, name)) for name in ("registrar", "auditor", *DESKS))
     finally:
         (machine / "disk").unlink()
-    monkeypatch.setattr(folder_faults, "LEAST_FREE", 2**62)
+    monkeypatch.setattr(vitals, "LEAST_FREE", 2**62)
     assert told(bus) == {"disk"}
 
 

@@ -21,6 +21,9 @@ BEFORE_RELEASE: Final = "@"
 """Stands before the release in the client id of a desk's consumer, which the operator sees at the broker."""
 WAITS: Final = timedelta(minutes=15)
 """An event without an answer, or a checkpoint without a co-signature, for so long is a fault."""
+LEAST_FREE: Final = 2e9
+"""Bytes; with less free space Kafka and the ledgers may stop within a day."""
+LEAST_FREE_SHARE: Final = 0.1
 AUDIENCE_CHANGED: Final = "audience_changed"
 """Code by which the registrar has a letter sealed again."""
 
@@ -28,6 +31,11 @@ AUDIENCE_CHANGED: Final = "audience_changed"
 def know_codes(refusals: Iterable[str]) -> None:
     """Have the codes of the wire counted by name, and those of *refusals*, which are the profile's and the service's own."""
     counts.know({*get_args(WireCode), *get_args(ProofCode), *get_args(ClosedReason), AUDIENCE_CHANGED, *refusals})
+
+
+def nearly_full(free: float, size: float) -> bool:
+    """Return whether a disk of *size* bytes with *free* ones is nearly full: the limit of the alert of this name."""
+    return free < max(LEAST_FREE, LEAST_FREE_SHARE * size)
 
 
 def vitals(folder: BusFolder, home: Path, name: str) -> dict[str, float]:

@@ -36,6 +36,8 @@ class Running:
     """The last line of the log while the service fails, else None."""
     ends: deque[float] = field(default_factory=lambda: deque(maxlen=FAILING_ENDS))
     """Times of the last ends, by the monotonic clock."""
+    ended: deque[str] = field(default_factory=lambda: deque(maxlen=FAILING_ENDS))
+    """The same, as a report has them."""
 
     def begin(self) -> None:
         """Record a start of the service."""
@@ -50,6 +52,7 @@ class Running:
     def fails(self, now: float) -> bool:
         """Record an end of the service, and return whether it was the fifth within a minute."""
         self.ends.append(now)
+        self.ended.append(written_now())
         return len(self.ends) == FAILING_ENDS and now - self.ends[0] <= FAILING_SECONDS
 
     def has_recovered(self, now: float) -> bool:

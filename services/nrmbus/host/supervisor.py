@@ -377,7 +377,7 @@ class Supervisor:
 
     def _write_status(self) -> None:
         status = {
-            each.name: {"pid": each.pid, "restarts": each.restarts, "since": each.since}
+            each.name: {"pid": each.pid, "restarts": each.restarts, "since": each.since, "ended": [*each.ended]}
             | ({"failing": each.failing} if each.failing is not None else {})
             for each in self._services.values()
             if each.pid is not None or each.failing is not None

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 from brokers import Broker
 from desk.store.given import put_rows
+from nrmbus.bus import vitals
 from nrmbus.bus.errors import KeysSealed
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.pki import certificate
@@ -432,7 +433,7 @@ class TestTheDoctor:
 
     def test_a_full_disk_is_found(self, folder: BusFolder, monkeypatch: pytest.MonkeyPatch) -> None:
         """The doctor finds a full disk before Kafka stops."""
-        monkeypatch.setattr(folder_faults, "LEAST_FREE", 2**62)
+        monkeypatch.setattr(vitals, "LEAST_FREE", 2**62)
 
         assert "disk" in codes(folder)
 

@@ -14,11 +14,12 @@ from nrmbus.cli import health
 from nrmbus.cli.health import remark_on
 from nrmbus.cli.hosts import Placed
 from nrmbus.cli.operate.faults import of_hosts
-from nrmbus.cli.operate.service_faults import of_peers, of_services, of_stopped
+from nrmbus.cli.operate.service_faults import of_peers, of_restarts, of_services, of_stopped
 from nrmbus.client.door import Door
 from nrmbus.desk.errors import MEANINGS
 from nrmbus.desk.store.ledger import finish_task, open_task
 from nrmbus.host.services import public_page_of
+from nrmbus.wire import times
 
 NOW = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
 STAMP = "2026-03-02T05:00:00Z"
@@ -38,6 +39,33 @@ def test_a_service_that_fails_is_a_finding_with_the_last_line_of_its_log(tmp_pat
         ("not_answering", "timekeeper does not answer."),
     ]
     assert found[0].why == "Its log ends: The disk is full."
+
+
+@pytest.mark.parametrize(
+    ("minutes", "failing", "is_told"),
+    [
+        ((25, 15, 5), None, True),
+        ((60, 50, 40, 29, 5), None, False),
+        ((25, 5), None, False),
+        ((4, 3, 2, 1, 0), "The disk is full.", False),
+        (None, None, False),
+    ],
+    ids=["three", "two and earlier ones", "two", "failing, which says more", "an earlier release"],
+)
+def test_a_service_that_ends_again_and_again_is_a_finding(
+    tmp_path: Path, minutes: tuple[int, ...] | None, failing: str | None, *, is_told: bool
+) -> None:
+    """Given a service that is ready and ended three times within half an hour, for which somebody is woken, then doctor and status name it."""
+    folder = BusFolder(tmp_path)
+    folder.create(play=True)
+    ended = {} if minutes is None else {"ended": [times.write(NOW - timedelta(minutes=each)) for each in minutes]}
+    state = {"pid": 8, "restarts": 9, "since": STAMP, **({"failing": failing} if failing else {}), **ended}
+    write_json(folder.run / "services.json", {"registrar": state, "auditor": {"pid": 9, "restarts": 0}})
+
+    found = list(of_restarts(folder, NOW))
+
+    assert [(each.code, each.serious) for each in found] == [("restarts", True)] * is_told
+    assert all(each.what == "registrar ended 3 times within half an hour, and was started again." for each in found)
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
+from nrmbus.bus import vitals
 from nrmbus.bus.errors import KafkaFailed, KeysSealed
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.pki.authority import Authority
@@ -515,7 +516,7 @@ def test_a_number_past_its_limit_is_a_fault_on_the_screen(
     seen = " ".join(screen(found).split())
     assert "The oldest event of ngo-a has had no answer for 1 h 1 min. Mend: nrmbus check" in seen
     assert "newest checkpoint 61 s ago, 2 duties overdue" in seen
-    monkeypatch.setattr(status, "LEAST_FREE", 2**62)
+    monkeypatch.setattr(vitals, "LEAST_FREE", 2**62)
     assert "MiB are free on the disk. Mend:" in screen(looked({"ngo-a": READY}))
 
 

@@ -20,7 +20,7 @@ from nrmbus.cli.operate.broker_certificates import of_broker_certificates
 from nrmbus.cli.operate.faults import Finding, of_hosts
 from nrmbus.cli.operate.folder_faults import findings
 from nrmbus.cli.operate.peers import brokers_of, peers_of
-from nrmbus.cli.operate.service_faults import of_brokers, of_peers, of_services, of_stopped
+from nrmbus.cli.operate.service_faults import of_brokers, of_peers, of_restarts, of_services, of_stopped
 from nrmbus.cli.operate.topic_faults import (
     TopicRead,
     of_admitters,
@@ -42,7 +42,11 @@ HARMLESS: Final = frozenset({"keys_unprotected"})
 
 
 async def _of_the_services(folder: BusFolder, closed: Collection[str]) -> list[Finding]:
-    return [*of_stopped(folder, closed), *of_services(folder, await ask_all(folder))]
+    return [
+        *of_stopped(folder, closed),
+        *of_restarts(folder, datetime.now(UTC)),
+        *of_services(folder, await ask_all(folder)),
+    ]
 
 
 def _of_the_peers(folder: BusFolder) -> list[Finding]:

@@ -12,8 +12,9 @@ from nrmbus.cli.hosts import Placed
 SKEW: Final = timedelta(seconds=5)
 """Clocks that are set by a time server differ by milliseconds; legal clocks are told to the second."""
 SET_CLOCKS: Final = "set both by a time server: timedatectl set-ntp true"
-LEAST_FREE: Final = 2 * 1024**3
-"""Bytes; with less free space Kafka and the ledgers may stop within a day."""
+OFTEN: Final = 3
+OFTEN_WITHIN: Final = timedelta(minutes=30)
+"""A service that ends `OFTEN` times within so long has a fault, though it is started again at once."""
 UNTOLD: Final = timedelta(hours=1)
 """The first four attempts of a webhook take some 35 minutes: then its receiver fails."""
 SOON: Final = timedelta(days=7)

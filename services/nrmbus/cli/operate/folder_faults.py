@@ -17,9 +17,10 @@ from nrmbus.bus.errors import NoBus
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.pki.certificate import ends
 from nrmbus.bus.reach import Tls
+from nrmbus.bus.vitals import nearly_full
 from nrmbus.cli.health import suspended
 from nrmbus.cli.membership.keys import private_keys
-from nrmbus.cli.operate.faults import LEAST_FREE, SET_CLOCKS, SKEW, SOON, Finding, seconds
+from nrmbus.cli.operate.faults import SET_CLOCKS, SKEW, SOON, Finding, seconds
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.store.place import on_tables, place_of
 from nrmbus.directory.commands import is_operator
@@ -190,11 +191,11 @@ def _ahead(newest: Sequence[str] | None) -> timedelta:
 
 
 def _disk(folder: BusFolder) -> Iterator[Finding]:
-    free = shutil.disk_usage(folder.path).free
-    if free < LEAST_FREE:
+    disk = shutil.disk_usage(folder.path)
+    if nearly_full(disk.free, disk.total):
         yield Finding(
             "disk",
-            f"{free // 1024**2} MiB are free on the disk of {folder.path}.",
+            f"{disk.free // 1024**2} MiB are free on the disk of {folder.path}.",
             "A full disk stops Kafka and every desk; nothing is lost, and nothing is registered.",
             f"make room, or move the bus: du -sh '{folder.path}'/*",
         )

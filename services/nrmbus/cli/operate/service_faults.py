@@ -6,8 +6,9 @@ from typing import Any
 
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.pki.authority import Authority
-from nrmbus.cli.health import ENDING, Health, brokers_down, failing, silence_of, why_not_ready
-from nrmbus.cli.operate.faults import SOON, Finding, of_numbers
+from nrmbus.cli.counted import counted
+from nrmbus.cli.health import ENDING, Health, brokers_down, failing, silence_of, supervised, why_not_ready
+from nrmbus.cli.operate.faults import OFTEN, OFTEN_WITHIN, SOON, Finding, of_numbers
 from nrmbus.directory.standby import SERVED
 from nrmbus.host.services import agency_of, pages_here, services_of
 from nrmbus.wire.names import AUDITOR
@@ -145,6 +146,20 @@ def of_stopped(folder: BusFolder, closed: Collection[str]) -> Iterator[Finding]:
                 f"{what} does not run.",
                 why,
                 f"nrmbus {f'run {run}' if running or folder.is_joined else 'up'} --data '{folder.path}'",
+            )
+
+
+def of_restarts(folder: BusFolder, now: datetime) -> Iterator[Finding]:
+    """Yield the processes of `nrmbus up` that ended again and again within half an hour; `of_services` yields those that fail."""
+    ending = failing(folder)
+    for name, state in supervised(folder).items():
+        ended = [each for each in state.get("ended", ()) if now - datetime.fromisoformat(each) <= OFTEN_WITHIN]
+        if len(ended) >= OFTEN and name not in ending:
+            yield Finding(
+                "restarts",
+                f"{name} ended {counted(len(ended), 'time')} within half an hour, and was started again.",
+                "Each restart delays what waits.",
+                f"look at {folder.logs / f'{name}.log'} (deploy/RUNBOOK.md#service-restarts)",
             )
 
 

@@ -24,15 +24,16 @@ from nrmbus.bus.pki.authority import BROKER
 from nrmbus.bus.pki.certificate import ends
 from nrmbus.bus.reach import Tls
 from nrmbus.bus.replicas import parted
+from nrmbus.bus.vitals import nearly_full
 from nrmbus.cli import health
 from nrmbus.cli.commands import Commands
 from nrmbus.cli.counted import counted
 from nrmbus.cli.health import Health
 from nrmbus.cli.hosts import Placed, hosts_of, table_of
 from nrmbus.cli.operate.broker_certificates import of_broker_certificates
-from nrmbus.cli.operate.faults import LEAST_FREE, SOON, of_hosts, of_numbers
+from nrmbus.cli.operate.faults import SOON, of_hosts, of_numbers
 from nrmbus.cli.operate.peers import brokers_of, peers_of
-from nrmbus.cli.operate.service_faults import of_brokers, of_stopped
+from nrmbus.cli.operate.service_faults import of_brokers, of_restarts, of_stopped
 from nrmbus.cli.options import AsJson, BusContext
 from nrmbus.directory.admission import home_of
 from nrmbus.host.services import agency_of, is_public_page
@@ -258,8 +259,10 @@ def _faults(folder: BusFolder, healths: Mapping[str, Health | None], hosts: Iter
         for each in of_numbers(name, (found or {}).get("shown", {})):
             if each.serious:
                 yield f"{each.what} Mend: {each.mend}"
-    if (free := shutil.disk_usage(folder.path).free) < LEAST_FREE:
-        yield f"{free // 1024**2} MiB are free on the disk. Mend: make room beside the folder, or enlarge the disk"
+    yield from (f"{each.what} Mend: {each.mend}" for each in of_restarts(folder, datetime.now(UTC)))
+    disk = shutil.disk_usage(folder.path)
+    if nearly_full(disk.free, disk.total):
+        yield f"{disk.free // 1024**2} MiB are free on the disk. Mend: make room beside the folder, or enlarge the disk"
 
 
 def _elsewhere(folder: BusFolder, here: Iterable[Service]) -> Elsewhere:

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from nrmbus.bus.agency_folder import OLD_BACKUP, AgencyFolder
 from nrmbus.bus.errors import NoBus
-from nrmbus.bus.vitals import WAITS
+from nrmbus.bus.vitals import WAITS, nearly_full
 from nrmbus.bus.wall_clock import wall_now
 from nrmbus.desk.errors import MEANINGS
 from nrmbus.desk.http import views
@@ -24,7 +24,6 @@ from nrmbus.wire import times
 routes: Final = Pages()
 
 _SKEW: Final = timedelta(seconds=5)
-_LEAST_FREE: Final = 0.1
 _SOON: Final = timedelta(days=14)
 _MOST_TASKS: Final = 200
 """Most tasks about the desk on its page."""
@@ -84,9 +83,9 @@ def facts(visit: Visit, health: dict[str, Any]) -> list[tuple[str, str, bool]]:
         )
         said.append((t("Private keys"), words, not health["keys_sealed"]))
     disk = visit.door.vitals()
-    if disk.get("disk_size"):
-        share = disk["disk_free"] / disk["disk_size"]
-        said.append((t("Disk"), t("{share} % free.", share=round(100 * share)), share < _LEAST_FREE))
+    if size := disk.get("disk_size"):
+        free = disk["disk_free"]
+        said.append((t("Disk"), t("{share} % free.", share=round(100 * free / size)), nearly_full(free, size)))
     if release := health.get("release"):
         said.append((t("Release"), str(release), False))
     return said
