@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from contract.tree import ROOT
 from intake.public_page import made, running
+from nrmbus.bus.embedded.jars import jar_home
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.http_server import ENDS_SECONDS
 from nrmbus.bus.kafka.lease import HELD
@@ -151,6 +152,21 @@ def test_each_of_two_machines_with_one_ledger_stands_by_for_the_other(tmp_path: 
     assert "\nExecStart=\n" in lines, "systemd refuses a second command beside the first"
     assert (found["Restart"], found["RestartPreventExitStatus"]) == ("always", "")
     assert str(HELD) in alone["RestartPreventExitStatus"].split(), "with a ledger each, a person decides"
+
+
+def test_a_command_by_hand_finds_the_kafka_that_the_unit_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given the account of the units, whose home is the data folder, when a person gives a command as a page says, then it looks where the unit keeps Kafka."""
+    (unit,) = (each for each in UNITS if each.name == "nrmbus.service")
+    (cache,) = re.findall(r"^Environment=XDG_CACHE_HOME=(.+)$", unit.read_text(encoding="utf-8"), re.MULTILINE)
+    pages = [unit, *(ROOT / "deploy" / name for name in ("README.md", "RUNBOOK.md"))]
+    text = "\n".join(page.read_text(encoding="utf-8") for page in pages)
+    commands = re.findall(r"sudo -u nrmbus .*?/bin/nrmbus \S+", text)
+    monkeypatch.setenv("HOME", str(DATA))
+    monkeypatch.setenv("XDG_CACHE_HOME", cache)
+
+    assert jar_home().is_relative_to(cache)
+    assert [each for each in commands if f" XDG_CACHE_HOME={cache} " not in each] == []
+    assert {"up", "status", "restore"} <= {each.rpartition(" ")[2] for each in commands}
 
 
 @pytest.mark.oracle
