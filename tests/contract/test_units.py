@@ -67,6 +67,21 @@ def test_it_starts_a_command_that_there_is(unit: Path) -> None:
     assert float(found["TimeoutStopSec"].removesuffix("s")) > 2 * ENDS_SECONDS
 
 
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
+def test_it_lets_a_process_forbid_core_files_that_go_to_a_program(unit: Path) -> None:
+    """Given a machine whose core files go to a program, then the limit is 1: Linux hands the file over at 0, and a process may not raise a limit."""
+    assert service(unit)["LimitCORE"] == "1"
+
+
+def test_an_upgrade_restarts_each_unit_that_runs() -> None:
+    """Given the step of the page that starts the new release, then it names the units of desk and public page, and of each service that stands by."""
+    page = (ROOT / "deploy" / "README.md").read_text(encoding="utf-8")
+    step = page.partition("\n## Upgrading\n")[2].partition("\n3. ")[2].partition("\n")[0]
+
+    for name in ("nrmbus-desk@AGENCY", "nrmbus-public@AGENCY", *(f"nrmbus-desk@{each}" for each in SERVED)):
+        assert name in step
+
+
 def paths(name: str) -> set[Path]:
     """Return the paths that the setting *name* of the unit of a public page names, as in the unit of the agency ``hotline``."""
     lines = re.findall(rf"^{name}=(.+)$", PUBLIC.read_text(encoding="utf-8"), re.MULTILINE)
