@@ -1,16 +1,22 @@
 """When the relay sends: at once, or together with what comes while the rows sent before are unanswered."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from agencies import SIGNAL
 from desk.given import Given, desk_of
 from nrmbus.desk import relay
+from nrmbus.desk.broker_clock import BrokerClock
+from nrmbus.wire import ids
 from nrmbus.wire.envelope import decode
+from nrmbus.wire.record import Record
 from patience import eventually
 
 CASES = tuple(f"{number:02x}" * 16 for number in range(1, 4))
@@ -73,3 +79,26 @@ async def test_a_registrar_that_is_away_holds_nothing_up(tmp_path: Path) -> None
         for number, case in enumerate(CASES):
             await given.ask(type="case.signal_recorded", data=SIGNAL, case=case)
             await sent(given, *CASES[: number + 1])
+
+
+@pytest.mark.parametrize("partitions", [1, 3])
+async def test_an_event_goes_to_the_partition_of_its_case_whatever_the_topic_has(partitions: int) -> None:
+    """Given an outbox to which somebody added partitions, an event is sent to the one that the registrar reads."""
+    places = list[tuple[Any, ...]]()
+
+    class Producer:
+        """Keeps where a record is sent."""
+
+        async def send_and_wait(self, *where: Any, **_: Any) -> Any:
+            """Take a record."""
+            places.append(where)
+            return SimpleNamespace(timestamp=1000 * time.time())
+
+    send = relay.through(cast("Any", Producer()), "nrm.outbox.ngo-a", BrokerClock(), partitions)
+    for case in CASES:
+        await send(Record(case.encode(), b"{}", ()))
+
+    due = [ids.partition_of(case, partitions) for case in CASES]
+    assert places == [
+        ("nrm.outbox.ngo-a", b"{}", case.encode(), number) for case, number in zip(CASES, due, strict=True)
+    ]

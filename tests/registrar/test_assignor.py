@@ -12,13 +12,21 @@ TOPIC = "nrm.outbox.ngo-a"
 
 def given(members: dict[str, "type[InOrder] | None"], partitions: int) -> dict[str, list[int]]:
     """Return the partitions of each member; None is a member of a release that tells nothing."""
-    cluster: Any = SimpleNamespace(partitions_for_topic=lambda _topic: set(range(partitions)))
+    return {name: found[TOPIC] for name, found in shared_out(members, {TOPIC: partitions}, partitions).items()}
+
+
+def shared_out(
+    members: dict[str, "type[InOrder] | None"], outboxes: dict[str, int], partitions: int
+) -> dict[str, dict[str, list[int]]]:
+    """Return by outbox the partitions of each member; *outboxes* have their numbers of partitions, and the bus has *partitions*."""
+    cluster: Any = SimpleNamespace(partitions_for_topic=lambda topic: set(range(outboxes[topic])))
     told = {
-        name: SimpleNamespace(subscription=[TOPIC], user_data=b"") if each is None else each.metadata([TOPIC])
+        name: SimpleNamespace(subscription=[*outboxes], user_data=b"") if each is None else each.metadata(outboxes)
         for name, each in members.items()
     }
-    found = InOrder.assign(cluster, told)
-    return {name: [one for _, some in found[name].assignment for one in some] for name in members}
+    found = InOrder.made(partitions).assign(cluster, told)
+    nothing: dict[str, list[int]] = {each: [] for each in outboxes}
+    return {name: nothing | dict(found[name].assignment) for name in members}
 
 
 LAST = 10
@@ -27,7 +35,7 @@ LAST = 10
 
 def working(since: int | None, last: int = LAST) -> type[InOrder]:
     """Return the assignor of a member that works since a generation, or not, and knows of the generation *last*."""
-    made = InOrder.made()
+    made = InOrder.made(1)
     if since is not None:
         made.noted(since, works=True)
     made.noted(last, works=since is not None)
@@ -45,6 +53,19 @@ def test_who_works_goes_on_and_who_returns_stands_by(a: int | None, b: int | Non
 def test_several_partitions_are_shared_and_those_of_the_elder_stay_first() -> None:
     """Given four partitions, then two members have two each, and the elder has the first ones."""
     assert given({"a": working(None), "b": working(5)}, 4) == {"a": [2, 3], "b": [0, 1]}
+
+
+@pytest.mark.parametrize(("partitions", "elder", "newer"), [(1, [0], []), (2, [0], [1])])
+def test_partitions_that_an_outbox_has_beyond_the_bus_are_given_to_nobody(
+    partitions: int, elder: list[int], newer: list[int]
+) -> None:
+    """Given an outbox whose partitions somebody raised to three, then it is shared out as every other outbox is."""
+    found = shared_out({"a": working(None), "b": working(5)}, {TOPIC: partitions, "nrm.outbox.ngo-b": 3}, partitions)
+
+    assert found == {
+        "a": {TOPIC: newer, "nrm.outbox.ngo-b": newer},
+        "b": {TOPIC: elder, "nrm.outbox.ngo-b": elder},
+    }
 
 
 def test_a_member_keeps_its_age_while_it_works_and_loses_it_with_the_last_partition() -> None:
@@ -80,12 +101,12 @@ def test_a_member_that_rests_gets_nothing_beside_others() -> None:
 def test_a_member_knows_that_it_was_silent() -> None:
     """Given a group that shared out twice since this member's last time, then it was away; a new member never was."""
     assert [working(5).missed(each) for each in (LAST, LAST + 1, LAST + 2)] == [False, False, True]
-    assert not InOrder.made().missed(LAST)
+    assert not InOrder.made(1).missed(LAST)
 
 
 def test_a_new_member_comes_behind_those_that_work() -> None:
     """Given a process that has just started, then whoever works goes on."""
-    assert given({"a": InOrder.made(), "b": working(8)}, 1) == {"a": [], "b": [0]}
+    assert given({"a": InOrder.made(1), "b": working(8)}, 1) == {"a": [], "b": [0]}
 
 
 def test_a_member_of_an_earlier_release_is_served_too() -> None:

@@ -78,7 +78,7 @@ async def test_who_submits_too_fast_is_held_back_and_nobody_else(monkeypatch: py
     consumer, nothing = Consumer(), cast("Any", None)
     monkeypatch.setattr(clients, "group_consumer", lambda *_, **__: consumer)
     owner = Owner(
-        where="127.0.0.1:1", place="a", clock=nothing, batcher=nothing, askings=nothing, make_shard=nothing,
+        where="127.0.0.1:1", place="a", partitions=1, clock=nothing, batcher=nothing, askings=nothing, make_shard=nothing,
         check_head=nothing, catch_up=nothing, high_water=nothing, snapshots=nothing, rest=nothing, pace=Pace(Rate(at_once=2 * FAIR_SHARE, a_second=10)),
     )  # fmt: skip
     owned = Owned(0, nothing, nothing, nothing, nothing)

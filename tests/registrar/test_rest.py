@@ -106,7 +106,7 @@ def owner_of(rest: Rest, member: Member, monkeypatch: pytest.MonkeyPatch) -> Own
     parts = dict.fromkeys(
         ("clock", "batcher", "askings", "make_shard", "check_head", "catch_up", "high_water"), nothing
     )
-    owner = Owner(where="127.0.0.1:1", place="a", snapshots=nothing, pace=nothing, rest=rest, **parts)
+    owner = Owner(where="127.0.0.1:1", place="a", partitions=1, snapshots=nothing, pace=nothing, rest=rest, **parts)
     owner._joined_before = True
     owner._assignor.noted(5, works=True)
     done = SimpleNamespace(flush=lambda: None, stop=lambda: asyncio.sleep(0))
@@ -166,7 +166,7 @@ async def test_the_only_registrar_of_a_bus_does_not_rest(
     rest_of(tmp_path, clock).begin()
     rest = rest_of(tmp_path, clock)
     owner = owner_of(rest, Member(1), monkeypatch)
-    owner.owned, owner._assignor = {}, InOrder.made()
+    owner.owned, owner._assignor = {}, InOrder.made(1)
     assert rest.left == FIRST_SECONDS
     monkeypatch.setattr(owner, "_guarded", lambda *_: asyncio.sleep(0))
     await owner.on_partitions_assigned([OUTBOX])

@@ -42,7 +42,7 @@ async def test_a_silent_kafka_is_noticed_without_partitions(monkeypatch: pytest.
     monkeypatch.setattr(owners, "time", SimpleNamespace(monotonic=lambda: now))
     monkeypatch.setattr(clients, "group_consumer", lambda *_, **__: member)
     owner = Owner(
-        where="127.0.0.1:1", place="a", clock=nothing, batcher=nothing, askings=nothing, make_shard=nothing,
+        where="127.0.0.1:1", place="a", partitions=1, clock=nothing, batcher=nothing, askings=nothing, make_shard=nothing,
         check_head=nothing, catch_up=nothing, high_water=nothing, snapshots=nothing, rest=nothing, pace=Pace(Rate(at_once=1, a_second=1)),
     )  # fmt: skip
     await owner._join()

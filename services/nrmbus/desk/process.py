@@ -192,7 +192,7 @@ class DeskProcess:
             await producer.start()
             stack.push_async_callback(producer.stop)
             await stack.enter_async_context(FastStream(broker, logger=None))
-            sends = through(producer, outbox_of(self.seat.me), self._clock)
+            sends = through(producer, outbox_of(self.seat.me), self._clock, self._partitions)
             self._relay = Relay(self.desk, sends, may_send=self.holding.may_send)
             background = asyncio.create_task(self._background(clock, self._relay, watched))
             background.add_done_callback(self.ended)

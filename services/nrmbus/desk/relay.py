@@ -26,6 +26,7 @@ from nrmbus.desk.outbox import queue, verdicts
 from nrmbus.desk.state.cases import signed_of
 from nrmbus.desk.store import tables
 from nrmbus.desk.store.ledger import open_task
+from nrmbus.wire import ids
 from nrmbus.wire.errors import WireError
 from nrmbus.wire.names import DIRECTORY
 from nrmbus.wire.record import Record
@@ -309,15 +310,19 @@ class Relay:
         return times
 
 
-def through(producer: AIOKafkaProducer, topic: str, clock: BrokerClock) -> Send:
+def through(producer: AIOKafkaProducer, topic: str, clock: BrokerClock, partitions: int) -> Send:
     """Return a function that sends a record to *topic*, headers in their order, and waits until all replicas have it.
 
-    Each answer tells *clock* what the broker's clock shows.
+    The partition follows from the record's key and the number of *partitions* of the bus. The client's own choice would
+    follow from the topic, to which somebody may add partitions that nobody reads. Each answer tells *clock* what the
+    broker's clock shows.
     """
 
     async def send(record: Record) -> None:
         sent = broker_clock.now()
-        stored = await producer.send_and_wait(topic, value=record.value, key=record.key, headers=list(record.headers))
+        partition = ids.partition_of((record.key or b"").decode(), partitions)
+        headers = list(record.headers)
+        stored = await producer.send_and_wait(topic, record.value, record.key, partition, headers=headers)
         clock.note(sent, broker_clock.now(), stored.timestamp / 1000)
 
     return send

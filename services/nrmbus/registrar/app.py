@@ -109,6 +109,7 @@ class Registrar:
             self._owner = Owner(
                 where=where,
                 place=self._place,
+                partitions=self._settings.partitions,
                 clock=self._clock,
                 batcher=Batcher(self._identity.signing, self._directory),
                 askings=self._askings,
@@ -162,6 +163,9 @@ class Registrar:
                 {position.topic.removeprefix(OUTBOX) for each in owned.values() for position in each.positions}
             ),
             "held_back": [each.removeprefix(OUTBOX) for each in (self._owner.held if self._owner else ())],
+            "partitions_many": sorted(
+                each.removeprefix(OUTBOX) for each in (self._owner.enlarged if self._owner else ())
+            ),
             "repeats": sum(each.shard.repeats for each in owned.values()),
         }
 

@@ -4,9 +4,13 @@ A registrar that returns comes behind the working ones, so with one partition th
 that wakes up does the same: the group's last generation was without it, whatever its own memory says. While a registrar rests,
 it gets a partition only if the group has no awake member. Members of an earlier release name no generation, and come last of the
 members that do not rest.
+
+Partitions that an outbox has beyond those of the bus are given to nobody: shared out with the others, they would give one
+partition number to two members.
 """
 
 from collections.abc import Iterable, Mapping
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
@@ -25,11 +29,13 @@ class InOrder(RangePartitionAssignor):  # type: ignore[misc]  # aiokafka has no 
     """Generation of the group from which on this member has had a partition."""
     last: ClassVar[int] = 0
     """Last generation of which this member knows."""
+    partitions: ClassVar[int]
+    """Number of partitions of the bus."""
 
     @classmethod
-    def made(cls) -> "type[InOrder]":
-        """Return the assignor of one member."""
-        return type(cls.__name__, (cls,), {})
+    def made(cls, partitions: int) -> "type[InOrder]":
+        """Return the assignor of one member, on a bus of so many *partitions*."""
+        return type(cls.__name__, (cls,), {"partitions": partitions})
 
     @classmethod
     def noted(cls, generation: int, *, works: bool) -> None:
@@ -62,9 +68,18 @@ class InOrder(RangePartitionAssignor):  # type: ignore[misc]  # aiokafka has no 
         awake = [each for each in members if since[each] != RESTS] or list(members)
         order = sorted(awake, key=lambda each: (since[each], each))
         by_rank = {f"{rank:06}": each for rank, each in enumerate(order)}
-        given = super().assign(cluster, {rank: members[each] for rank, each in by_rank.items()})
+        due = SimpleNamespace(
+            partitions_for_topic=lambda topic: cls._due(
+                cluster.partitions_for_topic(topic)
+            )  # all that the assignor asks
+        )
+        given = super().assign(due, {rank: members[each] for rank, each in by_rank.items()})
         nothing = {each: ConsumerProtocolMemberAssignment(cls.version, [], b"") for each in members}
         return nothing | {by_rank[rank]: assignment for rank, assignment in given.items()}
+
+    @classmethod
+    def _due(cls, found: Iterable[int] | None) -> set[int] | None:
+        return None if found is None else {number for number in found if number < cls.partitions}
 
 
 def _told(member: ConsumerProtocolMemberMetadata) -> tuple[int, int]:

@@ -129,6 +129,7 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
         *,
         where: Where,
         place: str,
+        partitions: int,
         clock: Clock,
         batcher: Batcher,
         askings: Askings,
@@ -148,7 +149,7 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
         """When the newest record came, in seconds of the monotonic clock."""
         self._where, self._clock, self._batcher, self._askings = where, clock, batcher, askings
         self._make_shard, self._check_head, self._catch_up = make_shard, check_head, catch_up
-        self._place, self._assignor = place, InOrder.made()
+        self._place, self._partitions, self._assignor = place, partitions, InOrder.made(partitions)
         self._consumer: AIOKafkaConsumer = self._member()
         self._confirmed_at = time.monotonic()
         """When the newest heartbeat was sent that the group confirmed; at first, when this registrar began."""
@@ -159,6 +160,8 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
         self._joined_before = False
         self.stands_by = False
         """True while other registrars own every partition."""
+        self.enlarged: frozenset[str] = frozenset()
+        """Outboxes with more partitions than the bus. The partitions beyond those of the bus are not read."""
         self.owned: dict[int, Owned] = {}
 
     @property
@@ -238,6 +241,9 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
         topic_partitions = list(assigned)
         if topic_partitions:
             self._consumer.pause(*topic_partitions)
+        # A registrar of an earlier release may have shared them out.
+        topic_partitions = [each for each in topic_partitions if each.partition < self._partitions]
+        self._note_enlarged()
         if not self._joined_before and self._outboxes() - set(topic_partitions):
             # A stable member that returns within its session gets its old assignment; a new outbox stays unassigned.
             self._joined_before = True
@@ -293,10 +299,21 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
         await owned.producer.stop()
 
     def _outboxes(self) -> set[TopicPartition]:
+        """Return the partitions to be read: Kafka cannot take away those that somebody added, and no right covers them."""
+        return {each for each in self._found() if each.partition < self._partitions}
+
+    def _found(self) -> set[TopicPartition]:
         known = self._consumer.partitions_for_topic
         return {
             TopicPartition(topic, number) for topic in self._consumer.subscription() for number in known(topic) or ()
         }
+
+    def _note_enlarged(self) -> None:
+        """Report each outbox that has more partitions than the bus, once."""
+        enlarged = frozenset(each.topic for each in self._found() - self._outboxes())
+        for topic in sorted(enlarged - self.enlarged):
+            log.report("partitions_many", topic=topic, count=len(self._consumer.partitions_for_topic(topic) or ()))
+        self.enlarged = enlarged
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         """Step 7: cancel shards that are idle, wait for those inside a transaction. Step 8: keep what they know warm."""

@@ -40,11 +40,21 @@ class Drift:
         declared, found = int(self.declared), int(self.found)
         return declared >= 0 and (found < 0 or declared < found)
 
+    @property
+    def enlarged(self) -> bool:
+        """True if the topic has more partitions than declared: nobody writes to them or reads them, and Kafka cannot take them away."""
+        return self.kind == "partitions" and int(self.found or 0) > int(self.declared or 0)
+
     def __str__(self) -> str:
         if self.kind == "missing":
             return f"{self.topic} is declared, and not on the broker: nrmbus topics apply"
         if self.kind == "stray":
             return f"{self.topic} is on the broker, and no agency here or file asks for it: ask its owner whether it may go."
+        if self.enlarged:
+            return (
+                f"{self.topic} has {self.found} partitions, not {self.declared}: nobody uses the others, and the bus goes on. "
+                "Kafka cannot take partitions away."
+            )
         if self.kind == "partitions":
             return (
                 f"{self.topic} has {self.found} partitions, not {self.declared}, and that cannot be mended: "
@@ -101,7 +111,7 @@ def apply(
     drift = broker.drift(wanted)
     broker.make([wanted[each.topic] for each in drift if each.kind == "missing"])
     broker.set([each for each in drift if each.kind == "setting" and (shorten or not each.lengthened)])
-    immovable = {each.topic for each in drift if each.kind == "partitions"}
+    immovable = {each.topic for each in drift if each.kind == "partitions" and not each.enlarged}
     broker.wait_usable(topic for name, topic in wanted.items() if name not in immovable)
     return tuple(each for each in drift if each.kind in {"partitions", "stray"} or (each.lengthened and not shorten))
 

@@ -1,0 +1,123 @@
+"""Outboxes that somebody alters at the broker: a partition that no agency uses stops nobody, and no submission is passed over."""
+
+import asyncio
+from collections.abc import Iterable
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from aiokafka import TopicPartition
+from confluent_kafka.admin import NewPartitions
+
+from brokers import Broker
+from desk.live import live, signal_of
+from nrmbus.bus.kafka import clients
+from nrmbus.bus.rate_limit import Pace, Rate
+from nrmbus.registrar.owner import Owned, Owner
+from nrmbus.telemetry import log
+from patience import LONGEST_WAIT
+
+A, B = "nrm.outbox.ngo-a", "nrm.outbox.ngo-b"
+OUTBOX = TopicPartition(A, 0)
+
+
+class Member:
+    """Consumer of outboxes with so many partitions each, which fetches the *answers* one after the other."""
+
+    def __init__(self, outboxes: dict[str, int], answers: Iterable[list[int]] = ()) -> None:
+        self.outboxes, self._answers = outboxes, iter(answers)
+        self.paused = set[TopicPartition]()
+        self._coordinator = SimpleNamespace(generation=1)
+
+    def subscription(self) -> set[str]:
+        """Return the outboxes."""
+        return set(self.outboxes)
+
+    def partitions_for_topic(self, topic: str) -> set[int]:
+        """Return the numbers of an outbox's partitions."""
+        return set(range(self.outboxes[topic]))
+
+    def pause(self, *which: TopicPartition) -> None:
+        """Read nothing of *which*."""
+        self.paused |= set(which)
+
+    async def getmany(self, *_: TopicPartition, **__: int) -> dict[TopicPartition, list[Any]]:
+        """Return records with the next offsets."""
+        return {OUTBOX: [SimpleNamespace(offset=each) for each in next(self._answers)]}
+
+
+@pytest.fixture(name="lines")
+def _lines(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
+    lines = list[tuple[str, dict[str, Any]]]()
+    monkeypatch.setattr(log, "report", lambda what, **of: lines.append((what, of)))
+    return lines
+
+
+def owner_of(member: Member, monkeypatch: pytest.MonkeyPatch) -> Owner:
+    """Return a registrar of a bus with one partition."""
+    nothing = cast("Any", None)
+    monkeypatch.setattr(clients, "group_consumer", lambda *_, **__: member)
+    rest = cast("Any", SimpleNamespace(left=0.0, end=lambda: None))
+    return Owner(
+        where="127.0.0.1:1", place="a", partitions=1, clock=nothing, batcher=nothing, askings=nothing, make_shard=nothing,
+        check_head=nothing, catch_up=nothing, high_water=nothing, snapshots=nothing, rest=rest, pace=Pace(Rate(at_once=100, a_second=1)),
+    )  # fmt: skip
+
+
+async def test_a_partition_that_an_outbox_has_beyond_the_bus_is_neither_served_nor_followed(
+    monkeypatch: pytest.MonkeyPatch, lines: list[tuple[str, dict[str, Any]]]
+) -> None:
+    """Given an outbox whose partitions somebody raised to two, when another registrar shares both out, then one is served, and the log says so once."""
+    member, served = Member({A: 1, B: 2}), list[tuple[int, list[TopicPartition]]]()
+    owner = owner_of(member, monkeypatch)
+    given = [OUTBOX, TopicPartition(B, 0), TopicPartition(B, 1)]
+
+    async def serve(number: int, own: list[TopicPartition], _warm: Owned | None) -> None:
+        served.append((number, own))
+
+    monkeypatch.setattr(owner, "_guarded", serve)
+    for _ in range(2):
+        await owner.on_partitions_assigned(given)
+        await asyncio.gather(*owner._tasks.values())
+
+    assert served == [(0, [OUTBOX, TopicPartition(B, 0)])] * 2
+    assert owner._following == {}
+    assert member.paused == set(given), "what is not served stays paused"
+    assert lines == [("partitions_many", {"topic": B, "count": 2})]
+    assert owner.enlarged == {B}
+
+
+async def test_a_registrar_that_has_only_partitions_beyond_the_bus_stands_by(
+    monkeypatch: pytest.MonkeyPatch, lines: list[tuple[str, dict[str, Any]]]
+) -> None:
+    """Given the second registrar of an earlier release's group, when it gets the added partition alone, then it fences nobody."""
+    owner = owner_of(Member({B: 2}), monkeypatch)
+    owner._joined_before = True
+    owner._make_shard = owner._snapshots = owner._high_water = cast("Any", lambda _: SimpleNamespace(partition=0))
+    monkeypatch.setattr(owner, "_guarded", lambda *_: asyncio.sleep(0))
+    await owner.on_partitions_assigned([TopicPartition(B, 1)])
+    followed = owner._following
+    for each in followed.values():
+        await each.end()
+
+    assert owner.stands_by
+    assert owner._tasks == {}
+    assert followed.keys() == {0}
+    assert [what for what, _ in lines] == ["partitions_many"]
+
+
+@pytest.mark.slow
+@pytest.mark.broker
+async def test_the_bus_goes_on_with_an_outbox_of_more_partitions(broker: Broker) -> None:
+    """Given an outbox whose partitions somebody raises while the bus runs, when the agency submits, then each event is registered, also after a start."""
+    async with live(broker, {"ngo-a": "ngo_outreach"}, run=["ngo-a"]) as bus, bus.door("ngo-a") as door:
+        admin = clients.admin(bus.folder.bootstrap)
+        admin.create_partitions([NewPartitions(A, 3)])[A].result(10)
+        await bus.until("registrar", lambda health: health["partitions_many"] == ["ngo-a"] and health["ready"])
+        said = [await door.publish(signal_of(f"{number:032x}"), wait=LONGEST_WAIT) for number in range(4)]
+        bus.kill("registrar")
+        bus.start("registrar")
+        await bus.served()
+        said += [await door.publish(signal_of(f"{number:032x}"), wait=LONGEST_WAIT) for number in range(4, 8)]
+
+        assert [each["verdict"] for each in said] == ["registered"] * 8
