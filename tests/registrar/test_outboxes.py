@@ -1,6 +1,7 @@
 """Outboxes that somebody alters at the broker: a partition that no agency uses stops nobody, and no submission is passed over."""
 
 import asyncio
+import signal
 from collections.abc import Iterable
 from types import SimpleNamespace
 from typing import Any, cast
@@ -10,12 +11,13 @@ from aiokafka import TopicPartition
 from confluent_kafka.admin import NewPartitions
 
 from brokers import Broker
-from desk.live import live, signal_of
-from nrmbus.bus.kafka import clients
+from desk.live import live, log_of, signal_of
+from nrmbus.bus.kafka import clients, topics
 from nrmbus.bus.rate_limit import Pace, Rate
+from nrmbus.directory import SERVICES
 from nrmbus.registrar.owner import Owned, Owner
 from nrmbus.telemetry import log
-from patience import LONGEST_WAIT
+from patience import LONGEST_WAIT, eventually
 
 A, B = "nrm.outbox.ngo-a", "nrm.outbox.ngo-b"
 OUTBOX = TopicPartition(A, 0)
@@ -104,6 +106,47 @@ async def test_a_registrar_that_has_only_partitions_beyond_the_bus_stands_by(
     assert owner._tasks == {}
     assert followed.keys() == {0}
     assert [what for what, _ in lines] == ["partitions_many"]
+
+
+async def test_an_outbox_whose_offsets_begin_again_is_read_from_there(
+    monkeypatch: pytest.MonkeyPatch, lines: list[tuple[str, dict[str, Any]]]
+) -> None:
+    """Given an outbox read up to offset 6, when it is made again, then each of its new records is taken once, and the log says so once."""
+    owner = owner_of(Member({A: 1}, [[4, 5], [0], [1, 2, 3], [4, 5, 6, 7]]), monkeypatch)
+    owned = Owned(0, *[cast("Any", None)] * 4)
+    owned.taken = {OUTBOX: 4}
+    taken = [[each.offset for each in await owner._collect(owned, [OUTBOX])] for _ in range(4)]
+
+    assert taken == [[4, 5], [0], [1, 2, 3], [4, 5, 6, 7]]
+    assert owned.taken == {OUTBOX: 8}
+    assert lines == [("offsets_again", {"topic": A, "partition": 0, "offset": 6})]
+
+
+@pytest.mark.slow
+@pytest.mark.broker
+@pytest.mark.parametrize("runs", [True, False], ids=["while the registrar runs", "before it starts"])
+async def test_no_event_is_lost_or_doubled_where_an_outbox_is_made_again(broker: Broker, *, runs: bool) -> None:
+    """Given an agency with registered events, when its outbox is deleted and made again, then its next events are registered, once each."""
+    async with live(broker, {"ngo-a": "ngo_outreach"}, run=["ngo-a"]) as bus, bus.door("ngo-a") as door:
+        before = [await door.publish(signal_of(f"{number:032x}"), wait=LONGEST_WAIT) for number in range(3)]
+        if not runs:
+            bus.kill("registrar", signal.SIGTERM)
+        admin = clients.admin(bus.folder.bootstrap)
+        admin.delete_topics([A])[A].result(10)
+        await eventually("the outbox is gone", lambda: A not in admin.list_topics(timeout=10).topics)
+        topics.apply(bus.folder.bootstrap, ["ngo-a", *SERVICES], 1, play=True)
+        if not runs:
+            bus.start("registrar")
+            await bus.served()
+        after = [await door.publish(signal_of(f"{number:032x}"), wait=LONGEST_WAIT) for number in range(3, 6)]
+        bus.kill("registrar", signal.SIGTERM)
+        bus.start("registrar")
+        await bus.served()
+        after.append(await door.publish(signal_of("ab" * 16), wait=LONGEST_WAIT))
+
+        assert [each["verdict"] for each in [*before, *after]] == ["registered"] * 7
+        assert [each["number"] for each in [*before, *after]] == [1, 2, 3, 4, 5, 6, 7]
+        assert "offsets_again" in log_of(bus.folder, "registrar")
 
 
 @pytest.mark.slow
