@@ -16,7 +16,7 @@ from brokers import Broker
 from nrmbus.bus.clock import BEFORE_ANY_TICK
 from nrmbus.bus.errors import KafkaFailed
 from nrmbus.bus.folder import BusFolder
-from nrmbus.bus.kafka import clients
+from nrmbus.bus.kafka import clients, topics
 from nrmbus.bus.kafka.gate import Gate
 from nrmbus.bus.pki import certificate
 from nrmbus.bus.pki.authority import Authority
@@ -31,6 +31,7 @@ from nrmbus.directory.renewal import GOOD_FOR, MOST, Renewal
 from nrmbus.wire import json, statement, times
 from nrmbus.wire.keys.keys import SigningKey
 from nrmbus.wire.names import ANSWERS, requests_of
+from patience import eventually
 
 pytestmark = pytest.mark.broker
 
@@ -222,3 +223,18 @@ async def test_the_state_of_earlier_passes_may_be_lost(bus: BusFolder) -> None:
     (bus.keys / "requests.json").write_text("{")
 
     assert set(await answer(bus)) == {Outcome("ngo-a", "request_invalid"), Outcome("ngo-a")}
+
+
+async def test_a_topic_of_requests_that_was_made_again_is_read_from_its_beginning(bus: BusFolder) -> None:
+    """Given a topic read to its end, when it is deleted and made again, the next request is answered, and it is said once that the topic is new."""
+    await put(bus, "ngo-a", b"junk", b"junk", asked(bus))
+    await answer(bus)
+    topic, admin = requests_of("ngo-a"), clients.admin(bus.bootstrap)
+    admin.delete_topics([topic])[topic].result(10)
+    await eventually("the topic is gone", lambda: topic not in admin.list_topics(timeout=10).topics)
+    topics.apply(bus.bootstrap, ["ngo-a", "ngo-b"], 1, play=False)
+    await put(bus, "ngo-a", asked(bus))
+
+    assert set(await answer(bus)) == {Outcome("ngo-a"), Outcome("ngo-a", done="again")}
+    assert [whose(each) for each in await came(bus)] == ["ngo-a"] * 2
+    assert await answer(bus) == ()

@@ -49,7 +49,7 @@ class Outcome:
 
     agency: str
     code: str | None = None
-    done: Literal["certificate", "waiting", "twice", "entered", "confirmed"] = "certificate"
+    done: Literal["certificate", "waiting", "twice", "entered", "confirmed", "again"] = "certificate"
 
     def __str__(self) -> str:
         if self.code is None:
@@ -63,6 +63,7 @@ _DONE: Final = {
     "twice": "asks for other keys, and two admitters signed at the same time: the second signs again, with nrmbus agency admit --waiting.",
     "entered": "has asked for other keys, two admitters have signed, and it is entered.",
     "confirmed": "has confirmed its other keys, and they are current.",
+    "again": "has a topic of requests that was made again: it is read from its beginning.",
 }
 
 
@@ -89,7 +90,8 @@ class _Found:
     records: dict[str, list[bytes]] = field(default_factory=dict)
     """By agency, oldest first."""
     next: dict[str, int] = field(default_factory=dict)
-    unread: list[Outcome] = field(default_factory=list)
+    outcomes: list[Outcome] = field(default_factory=list)
+    """Of reading itself: topics that could not be read, and topics whose offsets begin again."""
 
 
 async def answer(folder: BusFolder) -> tuple[Outcome, ...]:
@@ -102,7 +104,7 @@ async def answer(folder: BusFolder) -> tuple[Outcome, ...]:
     async with locked_meanwhile(folder.keys / "requests.lock"):
         state = _kept(folder)
         found = await _read(folder, state.next)
-        outcomes = dict.fromkeys(found.unread)
+        outcomes = dict.fromkeys(found.outcomes)
         waits = dict(state.waiting)
         for agency, record in state.waiting.items():  # one that an earlier pass could not enter
             if commands.is_complete(Request.parsed(record.encode())):
@@ -224,6 +226,9 @@ async def _read(folder: BusFolder, positions: Mapping[str, int]) -> _Found:
 
 async def _read_one(consumer: AIOKafkaConsumer, topic: TopicPartition, start: int, end: int, found: _Found) -> None:
     agency, records = topic.topic.removeprefix(REQUESTS), list[Any]()
+    if start > end:  # nobody else gives requests their offsets: the topic was made again, or is another cluster's
+        found.outcomes.append(Outcome(agency, done="again"))
+        start = 0
     consumer.assign([topic])
     consumer.seek(topic, start)
     try:
@@ -232,7 +237,7 @@ async def _read_one(consumer: AIOKafkaConsumer, topic: TopicPartition, start: in
                 records += (await consumer.getmany(topic, timeout_ms=200, max_records=A_PASS)).get(topic, ())
         found.next[topic.topic] = await consumer.position(topic)
     except (KafkaError, TimeoutError):
-        found.unread.append(Outcome(agency, "not_available"))
+        found.outcomes.append(Outcome(agency, "not_available"))
         return
     found.records[agency] = [each.value or b"" for each in records]
 
