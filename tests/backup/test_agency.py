@@ -15,6 +15,7 @@ from sqlalchemy import NullPool, create_engine
 from typer.testing import CliRunner
 
 from backup.given import replaced_while_open
+from nrmbus.backup import make
 from nrmbus.backup.errors import BackupError
 from nrmbus.backup.folders import keep, of_part, paths, put_back
 from nrmbus.backup.store import Store
@@ -25,7 +26,7 @@ from nrmbus.bus.private_files import write_json
 from nrmbus.cli.app import app
 from nrmbus.cli.operate import folder_faults
 from nrmbus.desk.store import schema
-from nrmbus.directory import Identity
+from nrmbus.directory import Identity, Operator
 from nrmbus.environment import KEY_FILE
 from nrmbus.intake.store import IntakeStore
 from nrmbus.wire.keys import keyfile
@@ -197,6 +198,36 @@ def test_keys_that_are_here_stay(folder: BusFolder, tmp_path: Path) -> None:
     restored = typed(*part, "--signer", signer)["restored"]
     assert restored == ["agencies/ngo-b/keys/signing.seed"]
     assert (keys / "sealing.seed").read_bytes() == b"another key"
+
+
+@pytest.mark.thorough
+def test_p1_a_backup_makes_no_key_in_place_of_a_lost_one(folder: BusFolder, tmp_path: Path) -> None:
+    """Given a desk that runs while a file of its keys is lost, when the timer makes a backup, then no other key is made, one that cannot be signed is refused, and the lost key is restored."""
+    store, keys = tmp_path / "backup", folder.agency("ngo-b").keys
+    backup = ("backup", store, "--agency", "ngo-b", "--data", folder.path)
+    part = ("restore", store, "--part", "keys", "--data", folder.path)
+    signer, before = typed(*backup)["signed_by"], Identity.kids_in(keys)
+    (keys / "signing.seed").unlink()
+
+    refused = typed(*backup, status=1)
+    assert (refused["code"], refused["where"]) == ("key_missing", "agencies/ngo-b/keys/signing.seed")
+    assert (Store.at(store).generations(), (keys / "signing.seed").exists()) == ([1], False)
+    assert typed(*part, "--signer", signer)["restored"] == ["agencies/ngo-b/keys/signing.seed"]
+    assert Identity.kids_in(keys) == before
+    assert typed(*backup)["signed_by"] == signer
+
+
+@pytest.mark.parametrize("name", ["head.seed", "operator.seed"])
+async def test_p1_a_backup_makes_no_key_of_the_operator(folder: BusFolder, tmp_path: Path, name: str) -> None:
+    """Given an operator who lost a key while the bus runs, when the timer makes a backup, then it is refused, and no other key is in its place."""
+    Operator(folder.path)
+    for each in (name, "operator.pub"):
+        (folder.keys / each).unlink()
+
+    with pytest.raises(BackupError, match=rf"key_missing \(keys/{name}\)"):
+        await make.of_bus(folder, Store.at(tmp_path / "backup"), keep=1, progress=lambda *_: None)
+    assert not (folder.keys / name).exists()
+    assert not Store.at(tmp_path / "backup").generations()
 
 
 @pytest.mark.thorough

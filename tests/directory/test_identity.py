@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from nrmbus.bus.errors import KeysSealed
 from nrmbus.bus.private_files import locked_folder
 from nrmbus.directory import Identity, operator
 from nrmbus.wire.keys import keyfile
@@ -44,6 +45,22 @@ def test_two_that_make_keys_at_once_have_the_same_keys(tmp_path: Path, monkeypat
     other.join()
 
     assert [kids(each) for each in made] == [kids(Identity.at(tmp_path, "ngo-b"))] * 2
+
+
+def test_a_lost_signing_key_is_not_made_where_it_is_only_read(tmp_path: Path) -> None:
+    """Given an agency that lost a file of its keys, when a backup asks for the signing key, then none is made, and a damaged key is found."""
+    own, keys = Identity.at(tmp_path, "ngo-b"), tmp_path / "keys"
+    (keys / "witness.seed").unlink()
+    found = Identity.signing_at(tmp_path)
+    assert found is not None
+    assert (found.kid, (keys / "witness.seed").exists()) == (own.signing.kid, False)
+
+    (keys / "signing.seed").unlink()
+    assert Identity.signing_at(tmp_path) is None
+    assert [each.name for each in keys.glob("*.seed")] == ["sealing.seed"]
+    (keys / "sealing.seed").write_bytes(b"damaged")
+    with pytest.raises(KeysSealed):
+        Identity.signing_at(tmp_path)
 
 
 def test_waiting_keys_that_were_replaced_leave_their_sealing_key(

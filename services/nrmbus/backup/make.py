@@ -17,7 +17,7 @@ from nrmbus.bus.private_files import write_json
 from nrmbus.bus.wall_clock import written_now
 from nrmbus.directory import Identity
 from nrmbus.directory.admission import home_of, read_directory
-from nrmbus.directory.operator import Operator
+from nrmbus.directory.operator import OPERATOR_KEY, Operator
 from nrmbus.wire.keys.keys import SigningKey
 
 FILES: Final = "Copying files"
@@ -49,7 +49,7 @@ async def of_bus(folder: BusFolder, store: Store, *, keep: int, progress: Progre
         DirectoryError: the directory cannot be believed.
     """
     with store.held(), said():
-        key = Operator(folder.path).signing
+        key = _operators(folder)
         before, generation = _before(store, folder, key, BUS)
         directory = await read_directory(folder)
         files = _files(folder, store, before, lambda: folders.paths(folder.path), progress)
@@ -71,11 +71,29 @@ def of_agency(folder: BusFolder, store: Store, agency: str, *, keep: int, progre
         if not (home / "keys").exists():
             there = ", ".join(folder.agencies()) or "none"
             raise NoBus(f"{folder.path} has no folder of {agency}; it has those of these agencies: {there}.")
-        key = Identity.at(home, agency).signing if sign else None
+        # A key that was made here would pass for the agency's, and keep a restore from bringing the lost one back. A damaged
+        # key ends the backup too: in time it would replace every backup with the sound key.
+        key = Identity.signing_at(home) if sign else None
+        if sign and key is None:
+            raise BackupError("key_missing", f"{below}/keys/signing.seed")
         before, generation = _before(store, folder, key, AGENCY, agency)
         files = _files(folder, store, before, lambda: folders.agency_paths(folder, below), progress)
         manifest = _manifest(folder, generation, files, kind=AGENCY, agency=agency)
         return _published(folder, home, store, manifest, key, keep)
+
+
+def _operators(folder: BusFolder) -> SigningKey:
+    """Return the operator's key, which is not made here.
+
+    Raises:
+        BackupError: ``key_missing``.
+        DirectoryError: ``not_operator``, as `Operator`.
+    """
+    gone = [each for each in ("operator.seed", "head.seed") if not (folder.keys / each).exists()]
+    is_elsewhere = "operator.seed" in gone and (folder.keys / OPERATOR_KEY).exists()
+    if gone and not is_elsewhere:
+        raise BackupError("key_missing", f"keys/{gone[0]}")
+    return Operator(folder.path).signing
 
 
 def _before(

@@ -189,6 +189,18 @@ class Identity:
         return self.succeeded(home) if self.sealing.kid in self.interim else self
 
     @staticmethod
+    def signing_at(home: Path) -> SigningKey | None:
+        """Return the signing key in *home*, or None if it is not there: none is made. Every other key there is opened too.
+
+        Raises:
+            KeysSealed: a key cannot be opened.
+        """
+        keys = home / "keys"
+        seeds = {path: _read(path) for path in sorted(keys.rglob("*.seed"))}
+        seed = seeds.get(keys / "signing.seed")
+        return SigningKey.from_seed(seed) if seed is not None else None
+
+    @staticmethod
     def signer_at(home: Path) -> VerifyKey | None:
         """Return the public half of the signing key in *home*, which is not made here.
 
