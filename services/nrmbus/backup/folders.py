@@ -242,6 +242,33 @@ def began_after_loss(path: Path) -> set[str]:
     return set()
 
 
+NOTHING: Final = 0
+"""Worth of a file that is missing, or of a ledger that cannot be read."""
+_DOUBTED: Final = 1
+WHOLE: Final = 2
+
+
+def worth(path: Path) -> int:
+    """Return `WHOLE` for a ledger with nothing against it, less for one that an earlier ledger should replace, or `NOTHING`.
+
+    Less is a ledger in which neither the bus nor a person has done anything yet, one that began after a loss, and one that
+    its desk found altered; the latter two until a person has marked the desk's task as done.
+    """
+    with suppress(sqlite3.Error), closing(_database(path)) as database:
+        (is_doubted,) = database.execute(_IS_DOUBTED).fetchone()
+        return _DOUBTED if is_doubted else WHOLE
+    return NOTHING
+
+
+_IS_DOUBTED: Final = """
+    SELECT NOT EXISTS (SELECT 1 FROM positions) AND NOT EXISTS (SELECT 1 FROM outbox) AND NOT EXISTS (SELECT 1 FROM reads)
+            AND NOT EXISTS (SELECT 1 FROM members) AND NOT EXISTS (SELECT 1 FROM tokens)
+        OR EXISTS (SELECT 1 FROM beginnings WHERE lost = 1)
+            AND NOT EXISTS (SELECT 1 FROM tasks WHERE kind = 'ledger_lost' AND done IS NOT NULL)
+        OR EXISTS (SELECT 1 FROM tasks WHERE kind = 'ledger_altered' AND done IS NULL)
+"""
+
+
 def unanswered(path: Path) -> int:
     """Return how many events in the ledger at *path* the registrar has not answered, or the desk has to send again."""
     with closing(_database(path)) as database:

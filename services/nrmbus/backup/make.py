@@ -1,12 +1,12 @@
 """One backup of a running bus, or of one agency's folder: files first, then the topics, then the manifest."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from nrmbus.backup import folders
+from nrmbus.backup import folders, losses
 from nrmbus.backup.errors import BackupError
 from nrmbus.backup.store import DAMAGED, Manifest, Store, Stored, said, writer
 from nrmbus.backup.topics import Archive, Progress
@@ -44,7 +44,8 @@ async def of_bus(folder: BusFolder, store: Store, *, keep: int, progress: Progre
     """Back up the bus in *folder*, which runs; keep the newest *keep* generations.
 
     Raises:
-        BackupError: nothing was published, and what was complete before stays; but for ``not_removed``: this backup is complete.
+        BackupError: nothing was published, and what was complete before stays; but for ``not_removed`` and ``lost_here``: this
+            backup is complete.
         BusError, KafkaError: the bus does not run, or its broker does not answer.
         DirectoryError: the directory cannot be believed.
     """
@@ -55,7 +56,8 @@ async def of_bus(folder: BusFolder, store: Store, *, keep: int, progress: Progre
         files = _files(folder, store, before, lambda: folders.paths(folder.path), progress)
         records, groups = await Archive(folder, store, before, directory, progress).read()
         manifest = _manifest(folder, generation, files, kind=BUS, records=records, groups=groups)
-        return _published(folder, folder.path, store, manifest, key, keep)
+        retired = {each for each, known in directory.roll.agencies.items() if known.states[-1][1] == "retired"}
+        return _published(folder, folder.path, store, manifest, key, keep, retired)
 
 
 def of_agency(folder: BusFolder, store: Store, agency: str, *, keep: int, progress: Progress, sign: bool) -> Made:
@@ -147,17 +149,31 @@ def _manifest(folder: BusFolder, generation: int, files: dict[str, Stored], **mo
 
 
 def _published(
-    folder: BusFolder, home: Path, store: Store, manifest: Manifest, key: SigningKey | None, keep: int
+    folder: BusFolder,
+    home: Path,
+    store: Store,
+    manifest: Manifest,
+    key: SigningKey | None,
+    keep: int,
+    retired: Collection[str] = (),
 ) -> Made:
-    """Publish *manifest*, and note in *home* that it is complete."""
+    """Publish *manifest*, and note in *home* that it is complete. Of *retired* agencies nothing is missed."""
     manifest = Manifest(**{**dict(manifest), "signer": key.public.hex() if key else ""})
     store.publish(manifest, key)
     with suppress(OSError):  # the backup is complete, whatever the disk of the bus says
         write_json(home / BACKED_UP, {"generation": manifest.generation, "made": manifest.made})
     try:
-        removed = store.prune(keep, datetime.now(UTC))
+        lost = losses.earlier(store, manifest)
+        removed = store.prune(keep, datetime.now(UTC), lost.values())
     except (OSError, BackupError):  # as a file that cannot be read: this backup is published all the same
         raise BackupError("not_removed", f"generation {manifest.generation}") from None
+    missed = [
+        f"{path}: generation {number}"
+        for path, number in sorted(lost.items())
+        if losses.is_awaited(folder, path) and not path.startswith(tuple(f"agencies/{each}/" for each in retired))
+    ]
+    if missed:
+        raise BackupError("lost_here", ", ".join(missed))
     opened = tuple(folders.unprotected(folder.path, manifest.files))
     on_servers = tuple(folders.on_servers(folder.path, manifest.files))
     return Made(manifest, store.written, removed, opened, on_servers, key.kid if key else "")

@@ -8,12 +8,12 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from nrmbus.backup import folders
+from nrmbus.backup import folders, losses
 from nrmbus.backup.errors import BackupError
 from nrmbus.backup.rebuild import rebuild
 from nrmbus.backup.store import Manifest, Store, Stored, said
 from nrmbus.backup.topics import Progress
-from nrmbus.backup.verify import directory_of
+from nrmbus.backup.verify import Trust, directory_of, trusted
 from nrmbus.bus.embedded.embedded import EmbeddedKafka
 from nrmbus.bus.errors import FolderHeld
 from nrmbus.bus.folder import BusFolder
@@ -143,6 +143,24 @@ class Restored(NamedTuple):
     """Paths that were written."""
     left: list[str]
     """Paths of the backup that were left as they are here."""
+
+
+def generation_of(store: Store, target: BusFolder, part: str, agency: str | None, trust: Trust) -> int | None:
+    """Return the generation from which *part* is restored unless a person names one; None for the newest.
+
+    Later backups may lack what was lost, or have the ledger that began in its place.
+
+    Raises:
+        BackupError, KeysSealed: the newest backup is refused, as by `verified`.
+    """
+    manifest, _, _ = trusted(store, None, trust)
+    below = f"agencies/{agency}/" if agency else ""
+    due = [
+        number
+        for path, number in losses.earlier(store, manifest).items()
+        if path.startswith(below) and folders.of_part(part, path) and (agency or losses.is_awaited(target, path))
+    ]
+    return min(due, default=None)
 
 
 def one_part(

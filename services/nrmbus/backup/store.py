@@ -15,7 +15,7 @@ import hashlib
 import os
 import shutil
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -338,10 +338,10 @@ class Store:
             body, _, signature = self._manifest(generation).read_bytes().partition(b"\n")
         return body, signature.rstrip(b"\n")
 
-    def prune(self, keep: int, now: datetime) -> int:
+    def prune(self, keep: int, now: datetime, also: Collection[int] = ()) -> int:
         """Remove generations; return how many.
 
-        There stay the newest *keep*, and the last one of each earlier day; none that is older than `KEPT_DAYS` but the
+        There stay the newest *keep*, the last one of each earlier day, and *also*; none that is older than `KEPT_DAYS` but the
         newest. Files that no generation has any more are removed too. A generation with a damaged manifest is as old as its
         file: it keeps all others' files until it is removed. One that differs from its signature, or that nobody signed, is as
         old as its file, too: damage may have changed its time. One that was made by a clock that was ahead is as old as the
@@ -366,7 +366,7 @@ class Store:
                 damaged[number] = written
         last_of_day = {each.date(): number for number, each in sorted(made.items())}
         young = {number for number, each in _at_the_latest(made | damaged, now).items() if now - each <= KEPT_DAYS}
-        stay = {there[-1]} | ({*there[-keep:], *last_of_day.values()} & young) if there else set()
+        stay = {there[-1]} | ({*there[-keep:], *last_of_day.values(), *also} & young) if there else set()
         for number in set(there) - stay:
             self._manifest(number).unlink()
         self._tidy()

@@ -132,13 +132,7 @@ def verified(
         BackupError: the first fault that was found.
         KeysSealed: as *trust*'s ``key_of``.
     """
-    manifest = store.manifest(generation)
-    own = _operator(store, manifest)
-    if manifest.kind == "bus" and own is None:
-        raise BackupError("signature_invalid", "keys/operator.pub")
-    _check_paths(manifest)
-    kid = store.signer(manifest, own)
-    known = trust.vouches(manifest, kid)
+    manifest, kid, known = trusted(store, generation, trust)
     stored = list(manifest.stored())
     total, done = sum(each.length for _, each in stored), 0
     for path, each in stored:
@@ -152,6 +146,21 @@ def verified(
         signer=manifest.signer, signer_known=known, files=len(stored), length=total, numbers=checked.numbers,
         checkpoints=checked.checkpoints, cosigned=checked.cosigned, unfinished=bool(store.unfinished()),
     )  # fmt: skip
+
+
+def trusted(store: Store, generation: int | None, trust: Trust) -> tuple[Manifest, str, bool]:
+    """Return the manifest of *generation* (default: the newest), who signed it, and whether a key outside the backup vouches for it.
+
+    Raises:
+        BackupError, KeysSealed: as `verified`; no file of the backup is read but the operator's public key.
+    """
+    manifest = store.manifest(generation)
+    own = _operator(store, manifest)
+    if manifest.kind == "bus" and own is None:
+        raise BackupError("signature_invalid", "keys/operator.pub")
+    _check_paths(manifest)
+    kid = store.signer(manifest, own)
+    return manifest, kid, trust.vouches(manifest, kid)
 
 
 def _check_paths(manifest: Manifest) -> None:

@@ -32,7 +32,12 @@ app = Commands()
 
 Where = Annotated[Path, typer.Argument(metavar="DIR", help="The folder of the backups, on another disk.")]
 Generation = Annotated[
-    int | None, typer.Option("--generation", metavar="N", help="An older backup of this folder. (default: the newest)")
+    int | None,
+    typer.Option(
+        "--generation",
+        metavar="N",
+        help="An older backup of this folder. (default: the newest; a lost ledger or key is restored from the newest that has it)",
+    ),
 ]
 Signer = Annotated[
     str | None,
@@ -82,8 +87,8 @@ def backup(
 ) -> None:
     """Back up a bus while it runs, or an agency's folder: keys as they are sealed, ledgers, and the history record by record.
 
-    A second backup into the same folder writes only what is new. Exit status: 1 if nothing was written, if an older
-    backup that is due could not be removed, or if --verify finds a fault.
+    A second backup into the same folder writes only what is new. Exit status: 1 if nothing was written, if a ledger or
+    key was lost since an earlier backup, if an older backup that is due could not be removed, or if --verify finds a fault.
     """
     if signer is not None and not verify:
         raise typer.BadParameter("Give --verify with it: the keys here sign a new backup.", param_hint="--signer")
@@ -287,7 +292,10 @@ def restored(
 
     try:
         with _progress(as_json=as_json) as progress:
-            manifest, found = verified(store, generation, progress, _trust(folder, part, signer))
+            trust, earlier = _trust(folder, part, signer), None
+            if generation is None and part in ("ledger", "keys"):
+                earlier = restore.generation_of(store, folder, part, agency, trust)
+            manifest, found = verified(store, generation or earlier, progress, trust)
             if part in (None, FOLDER):
                 restore.everything(store, manifest, folder, opened, progress, bootstrap, only_folder=part == FOLDER)
                 written = [str(folder.path)]
@@ -303,6 +311,10 @@ def restored(
         typer.echo(json.dumps(body))
         return None
     typer.echo(f"Backup {found.generation} of {found.made} is restored: {', '.join(written) or 'nothing was missing'}.")
+    if earlier is not None:
+        typer.echo(
+            "Later backups lack what was lost, or have it from after the loss: --generation N takes one of them."
+        )
     if left:
         typer.echo(
             f"Left as they are, since they are here: {', '.join(left)}. If one is damaged, move it away and restore once more."
