@@ -69,7 +69,8 @@ async def admit(
     """Admit the bus's own services and *newcomers* that the directory does not know; return the agencies with an entry.
 
     The keys are made in the agencies' folders. Two admitters' keys must be on this machine. *notify* is called with a
-    sentence for each service whose sealing key they would have to replace. Safe to repeat after a crash.
+    sentence for each service whose sealing key they would have to replace, and for rights of others at the broker. Safe to
+    repeat after a crash.
 
     Raises:
         DirectoryError: a name is reserved, an agency stands in the directory with another role, or two admitters' keys are
@@ -106,7 +107,8 @@ async def _admit(
     await asyncio.to_thread(gate.skip_numbers)
     withdraw(folder, directory)
     await asyncio.to_thread(gate.equip, {each: home_of(folder, each) for each in here})
-    await asyncio.to_thread(gate.apply)
+    for sentence in await asyncio.to_thread(gate.apply):
+        notify(sentence)
     asking = {name: Newcomer(role) for name, role in running.items()}
     asking |= dict(newcomers)
     new: list[str] = []

@@ -1,6 +1,8 @@
 """Certificates that the supervisor keeps, and their rights, where the broker was away or a key cannot be used."""
 
 import base64
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -10,10 +12,12 @@ from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 from nrmbus.bus.errors import KafkaFailed, KeysSealed
 from nrmbus.bus.folder import BusFolder
-from nrmbus.bus.kafka.gate import Gate
+from nrmbus.bus.kafka import gate as gates
+from nrmbus.bus.kafka import quotas
+from nrmbus.bus.kafka.gate import Gate, Rule
 from nrmbus.bus.pki import certificate
 from nrmbus.bus.pki.authority import Authority
-from nrmbus.bus.reach import Tls
+from nrmbus.bus.reach import Tls, Where
 
 
 def test_who_got_a_certificate_while_the_broker_was_away_gets_its_rights_later(
@@ -145,3 +149,127 @@ def test_rights_of_a_certificate_revoked_while_the_broker_was_away_are_taken(
     gate.keep(homes)
 
     assert len(given) == 1
+
+
+FOREIGN = Rule("CN=kafka-exporter,O=Ministry", "allow", "topic", "*", "describe")
+"""A rule that the administrator of a cluster made for a monitoring tool."""
+
+
+class Cluster:
+    """Stand-in for the rules and quotas of somebody else's cluster."""
+
+    def __init__(self) -> None:
+        self.rules: set[Rule] = set()
+        self.quotas: dict[str, quotas.Quota] = {}
+
+    @property
+    def lets_in(self) -> set[str]:
+        """Return the principals that have any right."""
+        return {each.principal for each in self.rules if each.permission == "allow"}
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Cluster:
+    """Have every gate speak to a cluster without rules."""
+    made = Cluster()
+
+    async def found(_: Where) -> dict[str, quotas.Quota]:
+        return dict(made.quotas)
+
+    async def put(_: Where, wanted: Mapping[str, quotas.Quota]) -> None:
+        made.quotas.update(wanted)
+
+    def add(_: Gate, wanted: Iterable[Rule]) -> None:
+        made.rules.update(wanted)
+
+    def remove(_: Gate, unwanted: Iterable[Rule]) -> None:
+        made.rules.difference_update(unwanted)
+
+    monkeypatch.setattr(Gate, "_found", lambda _: frozenset(made.rules))
+    monkeypatch.setattr(Gate, "_add", add)
+    monkeypatch.setattr(Gate, "_remove", remove)
+    monkeypatch.setattr(quotas, "found", found)
+    monkeypatch.setattr(quotas, "put", put)
+    return made
+
+
+@pytest.fixture
+def guest(tmp_path: Path, cluster: Cluster) -> Gate:
+    """Return the gate of a bus that has rights on the cluster, where another user has a rule and a quota since."""
+    folder = BusFolder(tmp_path)
+    folder.create(bootstrap="127.0.0.1:1", play=True, tls=True)
+    gate = Gate(folder)
+    gate.keep({name: folder.agency(name).path for name in ("ngo-a", "ngo-b")})
+    assert cluster.lets_in == {"ngo-a.1", "ngo-b.1"}
+    cluster.rules.add(FOREIGN)
+    cluster.quotas["leyla"] = {"producer_byte_rate": 10240.0}
+    return gate
+
+
+def test_a_stolen_certificate_loses_its_rights_whoever_else_has_rights(guest: Gate, cluster: Cluster) -> None:
+    """P2: given a rule of another user on the cluster, when a certificate is revoked, then its rights end, and the other user is named and kept."""
+    guest.revoke("ngo-a")
+
+    assert cluster.lets_in == {"ngo-b.1", FOREIGN.principal}
+    (sentence,) = guest.apply()
+    assert sentence == (
+        f"This cluster has access rules or quotas for others, {FOREIGN.principal} for one; they are left as they are. "
+        "A bus has its cluster for itself: the cluster's administrator removes them."
+    )
+    assert cluster.quotas["leyla"] == {"producer_byte_rate": 10240.0}
+
+
+def test_an_ended_certificate_loses_its_rights_whoever_else_has_rights(
+    guest: Gate, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """P2: given a rule of another user, when certificates have ended, then the next look takes their rights."""
+    present = certificate.now()
+    monkeypatch.setattr(gates, "now", lambda: present + timedelta(days=40))
+
+    guest.keep({})
+
+    assert cluster.lets_in == {FOREIGN.principal}
+
+
+def test_a_new_certificate_gets_its_rights_whoever_else_has_rights(
+    guest: Gate, cluster: Cluster, tmp_path: Path
+) -> None:
+    """Given a rule of another user, when a certificate is issued, then its holder has rights: else each service ended after 30 days."""
+    assert guest.keep({"ngo-c": BusFolder(tmp_path).agency("ngo-c").path}) == {"ngo-c"}
+
+    assert cluster.lets_in == {"ngo-a.1", "ngo-b.1", "ngo-c.1", FOREIGN.principal}
+
+
+def test_suspension_leaves_the_rules_of_others(guest: Gate, cluster: Cluster) -> None:
+    """Given a rule by which the administrator denies something to another user, when an agency is suspended, then the rule stays."""
+    denied = FOREIGN._replace(permission="deny")
+    cluster.rules.add(denied)
+
+    guest.suspend("ngo-a")
+
+    assert {denied, FOREIGN} <= cluster.rules
+    assert {each.principal for each in cluster.rules if each.permission == "deny"} == {denied.principal, "ngo-a.1"}
+
+
+def test_a_new_bus_takes_no_cluster_of_others(tmp_path: Path, cluster: Cluster) -> None:
+    """Given a cluster with rules of others, one named as a certificate of a bus is, when a new bus comes, then it is refused and changes nothing."""
+    folder = BusFolder(tmp_path)
+    folder.create(bootstrap="127.0.0.1:1", play=True, tls=True)
+    theirs = {FOREIGN, FOREIGN._replace(principal="application.1")}
+    cluster.rules |= theirs
+
+    with pytest.raises(KafkaFailed, match="kafka-exporter,O=Ministry for one; they are left as they are"):
+        Gate(folder).keep({"ngo-a": folder.agency("ngo-a").path})
+
+    assert cluster.rules == theirs
+    assert cluster.quotas == {}
+
+
+def test_a_rule_of_another_user_is_for_its_owner_to_remove(guest: Gate) -> None:
+    """Given a rule and a quota of other users, then the check does not name a command that leaves both."""
+    mend = "it is another user's, and its owner removes it"
+
+    assert guest.check() == (
+        f"{FOREIGN} is on the broker, and not declared: {mend}",
+        f"leyla has another quota than is declared: {mend}",
+    )

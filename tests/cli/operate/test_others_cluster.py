@@ -235,7 +235,7 @@ def test_nobody_of_the_cluster_is_a_super_user_of_the_bus_by_a_short_name(up: Gu
 @pytest.mark.slow
 @pytest.mark.parametrize("what", ["rule", "quota"])
 def test_rules_and_quotas_of_others_are_left_as_they_are(up: Guest, what: str) -> None:
-    """A cluster with foreign rules or quotas is refused with a sentence: only our own rules are ours to remove."""
+    """Foreign rules or quotas are reported with a sentence, and the command fails: only our own rules are ours to remove."""
     admin, gate, name = clients.admin(up.cluster.as_admin), Gate(up.folder), "other-application"
     allowed = ("*", AclOperation.READ, AclPermissionType.ALLOW)
     rule = AclBinding(ResourceType.TOPIC, "theirs", ResourcePatternType.LITERAL, f"User:{name}", *allowed)

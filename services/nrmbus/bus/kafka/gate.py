@@ -65,15 +65,18 @@ class Gate:
 
     # -- for who uses it ---------------------------------------------------------------------------------------------
 
-    def apply(self, declarations: Iterable[Declaration] | None = None) -> None:
+    def apply(self, declarations: Iterable[Declaration] | None = None) -> tuple[str, ...]:
         """Make the broker's rules and quotas equal to the declared ones, for every holder of a valid certificate.
 
+        Rules and quotas that a foreign cluster has for others are left as they are, and returned as a sentence. They stop
+        only a new bus: on a bus that has rights there, a stolen certificate would keep its rights.
+
         Raises:
-            KafkaFailed: the broker does not answer, or does not do it; or the cluster is another's, and has rules or
-                quotas for others, which are left as they are.
+            KafkaFailed: the broker does not answer, or does not do it; or a new bus comes to a foreign cluster with rules or
+                quotas for others.
         """
         if not self._folder.settings.tls:
-            return
+            return ()
         with self._alone():
             self._client, at = None, now()
             found, has = self._found(), asyncio.run(quotas.found(self._folder.as_operator))
@@ -83,11 +86,14 @@ class Gate:
                 self._authority.number_above(ours)
             self._authority.take_off_again(ours, at)
             wanted = self._wanted(declarations)
-            self._see_that_nobody_else_is_there({rule.principal for rule in found} | has.keys())
+            others = self._of_others({rule.principal for rule in found} | has.keys())
+            if others and ours.isdisjoint(self._authority.issued):
+                raise KafkaFailed(f"{others[0]} No right was set; a new bus may name another cluster with --bootstrap.")
             self._have(wanted, found)
             self._have_quotas(has, at)
             if not self._folder.settings.bootstrap:  # clients of a foreign cluster may report metrics
                 asyncio.run(client_metrics.forget_at_once(self._folder.as_operator))
+        return others
 
     def skip_numbers(self) -> None:
         """Have no certificate get the number of another that the broker has rules for and the register lacks.
@@ -162,10 +168,13 @@ class Gate:
         self._client = None
         wanted, found = self._wanted(declarations), self._found()
         missing = [f"{rule} is declared, and not on the broker: nrmbus topics apply" for rule in sorted(wanted - found)]
-        strays = [f"{rule} is on the broker, and not declared: nrmbus topics apply" for rule in sorted(found - wanted)]
+        strays = [
+            f"{rule} is on the broker, and not declared: {self._mend(rule.principal)}"
+            for rule in sorted(found - wanted)
+        ]
         due, has = self._quotas(now()), asyncio.run(quotas.found(self._folder.as_operator))
         wrong = [
-            f"{principal} has another quota than is declared: nrmbus topics apply"
+            f"{principal} has another quota than is declared: {self._mend(principal)}"
             for principal in sorted(due.keys() | has.keys())
             if due.get(principal, {}) != has.get(principal, {})
         ]
@@ -229,18 +238,27 @@ class Gate:
     def _have_quotas(self, has: Mapping[str, quotas.Quota], at: datetime) -> None:
         due = self._quotas(at)
         changed = {
-            each: due.get(each, {}) for each in due.keys() | has.keys() if due.get(each, {}) != has.get(each, {})
+            each: due.get(each, {})
+            for each in filter(self._is_ours, due.keys() | has.keys())
+            if due.get(each, {}) != has.get(each, {})
         }
         asyncio.run(quotas.put(self._folder.as_operator, changed))
 
-    def _see_that_nobody_else_is_there(self, principals: Iterable[str]) -> None:
-        """Raise KafkaFailed if a foreign cluster has rules or quotas for other users; on the embedded broker stray ones are removed."""
-        others = sorted(each for each in principals if _OURS.fullmatch(each) is None)
-        if self._folder.settings.bootstrap and others:
-            raise KafkaFailed(
-                f"This cluster has access rules or quotas for others, {others[0]} for one; they are left as they are. "
-                "A bus has its cluster for itself: name another with --bootstrap, on a new bus, or remove them."
-            )
+    def _is_ours(self, principal: str) -> bool:
+        """Return whether rules and quotas of *principal* are the bus's to set; on the embedded broker all are."""
+        return not self._folder.settings.bootstrap or _OURS.fullmatch(principal) is not None
+
+    def _mend(self, principal: str) -> str:
+        return "nrmbus topics apply" if self._is_ours(principal) else "it is another user's, and its owner removes it"
+
+    def _of_others(self, principals: Iterable[str]) -> tuple[str, ...]:
+        """Return a sentence if a foreign cluster has rules or quotas for other users; on the embedded broker stray ones are removed."""
+        others = sorted(each for each in principals if not self._is_ours(each))
+        return tuple(
+            f"This cluster has access rules or quotas for others, {each} for one; they are left as they are. "
+            "A bus has its cluster for itself: the cluster's administrator removes them."
+            for each in others[:1]
+        )
 
     # -- the broker --------------------------------------------------------------------------------------------------
 
@@ -259,15 +277,18 @@ class Gate:
         with self._alone():
             self._client = None
             wanted, found = self._denied(), self._found()
-            denied = frozenset(rule for rule in found if rule.permission == "deny")
-            self._have(found - denied | wanted, found)
+            kept = frozenset(rule for rule in self._ours(found) if rule.permission != "deny")
+            self._have(kept | wanted, found)
+
+    def _ours(self, found: Iterable[Rule]) -> frozenset[Rule]:
+        return frozenset(rule for rule in found if self._is_ours(rule.principal))
 
     def _have(self, wanted: frozenset[Rule], found: frozenset[Rule]) -> None:
+        self._remove(self._ours(found) - wanted)  # first: a right that is to end does not wait for another to be given
         self._add(wanted - found)
-        self._remove(found - wanted)
         until = time.monotonic() + ANSWER_SECONDS
         # The controller has the rules at once, the broker a moment later.
-        while self._found() != wanted:
+        while self._ours(self._found()) != wanted:
             if time.monotonic() > until:
                 raise KafkaFailed("The broker does not show the access rules that it was given: nrmbus topics check")
             time.sleep(0.02)

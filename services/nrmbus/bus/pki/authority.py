@@ -153,6 +153,12 @@ class Authority:
             for who, each in self._read().items()
         }
 
+    @property
+    def issued(self) -> frozenset[str]:
+        """The principals of all certificates that were ever issued."""
+        register = self._read().items()
+        return frozenset(principal(who, one["number"]) for who, each in register for one in each["certificates"])
+
     def agencies(self) -> frozenset[str]:
         """Return every id that has or had a certificate and is neither the operator's nor a service's own."""
         return frozenset(self._read()) - RESERVED

@@ -44,10 +44,10 @@ def apply(
     agencies = _agencies(folder)
     left = topics.apply(where, agencies, partitions, play=play, shorten=shorten, declarations=declarations)
     asyncio.run(catch_up(folder))
-    Gate(folder).apply(declarations)
-    for each in left:
-        typer.echo(str(each))
-    raise typer.Exit(any(each.kind != "stray" and not each.enlarged for each in left))
+    of_others = Gate(folder).apply(declarations)
+    for sentence in (*map(str, left), *of_others):
+        typer.echo(sentence)
+    raise typer.Exit(bool(of_others) or any(each.kind != "stray" and not each.enlarged for each in left))
 
 
 @app.register(example="nrmbus topics check --data ./my-bus")
