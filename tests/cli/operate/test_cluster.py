@@ -10,13 +10,15 @@ import yaml
 from typer import BadParameter
 from typer.testing import CliRunner
 
+from bus.kafka.clusters import Cluster, Topic, prepared
 from cli.operate.others_cluster import OthersAuthority
 from nrmbus.bus.errors import BusError, NoBus
 from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.kafka import topics
 from nrmbus.bus.pki.authority import Authority
 from nrmbus.cli import health
 from nrmbus.cli.app import app
-from nrmbus.cli.operate import foreground, up
+from nrmbus.cli.operate import cluster, foreground, up
 from nrmbus.cli.operate.foreground import until_told, wait_until_ready
 from nrmbus.cli.operate.up import introduced, reached_by_tls, see_that_it_fits
 from nrmbus.cli.options import checked_address
@@ -120,6 +122,7 @@ def test_holders_trust_the_cluster_and_its_settings_name_the_authority(tmp_path:
     assert "  listener.name.nrmbus.ssl.client.auth=required" in lines
     assert f"  listener.name.nrmbus.ssl.truststore.location={folder.keys / 'authority' / 'cert.pem'}" in lines
     assert not any("DEFAULT" in line for line in lines)
+    assert "  default.replication.factor=3" in lines, "the next start makes topics with it"
     (tmp_path / "dir" / "ca.pem").write_text("no certificate")
     with pytest.raises(BusError):
         introduced(folder, tmp_path / "dir")
@@ -202,3 +205,30 @@ def test_a_signal_in_the_middle_of_an_event_loop_ends_the_block() -> None:
     with until_told():
         asyncio.run(work())
         raise AssertionError("the block went on")
+
+
+def checked(path: Path, monkeypatch: pytest.MonkeyPatch, found: Cluster) -> list[str]:
+    """Return the lines of ``nrmbus cluster check`` for a bus at *path* on the cluster *found*."""
+    folder = BusFolder(path)
+    folder.create(bootstrap="kafka.example:9093", tls=True, play=True)
+    for room in (cluster, topics):
+        monkeypatch.setattr(room, "Administration", found)
+    return CliRunner().invoke(app, ["cluster", "check", "--data", str(path)]).stdout.splitlines()
+
+
+WELL = "The cluster is set as the bus needs it."
+
+
+@pytest.mark.parametrize("topic", ["nrm.cases", "__consumer_offsets", "__transaction_state"])
+def test_a_topic_on_one_disk_is_no_well_set_cluster(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, topic: str
+) -> None:
+    """P1: given settings that were made after a topic, then the check names the topic that the settings did not change."""
+    found = Cluster(prepared())
+    found.topics = {"nrm.cases": Topic(1, 3, {}), "__consumer_offsets": Topic(3, 3, {}), "theirs": Topic(1, 1, {})}
+    assert checked(tmp_path, monkeypatch, found) == [WELL]
+
+    found.topics[topic] = Topic(1, 1, {})
+
+    (line,) = checked(tmp_path, monkeypatch, found)
+    assert line.startswith(f"{topic} has the replication factor 1, not 3: the cluster's administrator")

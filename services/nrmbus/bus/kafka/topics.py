@@ -5,9 +5,9 @@ records.
 """
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from nrmbus.bus.errors import KafkaFailed
 from nrmbus.bus.kafka.clients import ANSWER_SECONDS, PATIENCE_SECONDS, Administration
@@ -15,8 +15,15 @@ from nrmbus.bus.kafka.declarations import Declaration, load_declarations
 from nrmbus.bus.kafka.failures import nobody_at
 from nrmbus.bus.reach import Where
 
-__all__ = ["Declaration", "Drift", "apply", "check", "docs", "load_declarations"]
+if TYPE_CHECKING:
+    from confluent_kafka.admin import ClusterMetadata
 
+__all__ = ["Declaration", "Drift", "apply", "check", "docs", "few_replicas", "load_declarations"]
+
+_REPLICAS: Final = 3
+"""Least replication factor on a cluster of so many brokers: any one of them may be away, or lose its disk."""
+_OF_KAFKA: Final = frozenset({"__consumer_offsets", "__transaction_state"})
+"""Kafka's own topics that the bus relies on."""
 _EXISTS: Final = frozenset({"TOPIC_ALREADY_EXISTS"})
 _RETENTION: Final = "retention.ms"
 _SET_ON_TOPIC: Final = "DYNAMIC_TOPIC_CONFIG"
@@ -27,7 +34,7 @@ class Drift:
     """One difference between the files and the broker."""
 
     topic: str
-    kind: Literal["missing", "stray", "partitions", "setting"]
+    kind: Literal["missing", "stray", "partitions", "replicas", "setting"]
     setting: str | None
     declared: str | None
     found: str | None
@@ -59,6 +66,11 @@ class Drift:
             return (
                 f"{self.topic} has {self.found} partitions, not {self.declared}, and that cannot be mended: "
                 "a case would move to another partition, and its order be lost."
+            )
+        if self.kind == "replicas":
+            return (
+                f"{self.topic} has the replication factor {self.found}, not {self.declared}: the cluster's administrator "
+                "raises it with kafka-reassign-partitions."
             )
         if self.declared is None:
             return f"{self.topic} has {self.setting}={self.found}, set by hand and not declared: nrmbus topics apply"
@@ -113,7 +125,30 @@ def apply(
     broker.set([each for each in drift if each.kind == "setting" and (shorten or not each.lengthened)])
     immovable = {each.topic for each in drift if each.kind == "partitions" and not each.enlarged}
     broker.wait_usable(topic for name, topic in wanted.items() if name not in immovable)
-    return tuple(each for each in drift if each.kind in {"partitions", "stray"} or (each.lengthened and not shorten))
+    left = {"partitions", "replicas", "stray"}
+    return tuple(each for each in drift if each.kind in left or (each.lengthened and not shorten))
+
+
+def few_replicas(where: Where) -> tuple[Drift, ...]:
+    """Return which topics of the bus, and which of Kafka's own, a cluster of three brokers or more has on fewer than three.
+
+    Raises:
+        KafkaFailed: the broker does not answer.
+    """
+    return _few_replicas(_Broker(where).metadata())
+
+
+def _few_replicas(found: "ClusterMetadata") -> tuple[Drift, ...]:
+    fewest = {
+        name: min((len(each.replicas) for each in topic.partitions.values()), default=_REPLICAS)
+        for name, topic in sorted(found.topics.items())
+        if name.startswith("nrm.") or name in _OF_KAFKA
+    }
+    return tuple(
+        Drift(name, "replicas", None, str(_REPLICAS), str(count))
+        for name, count in fewest.items()
+        if count < _REPLICAS <= len(found.brokers)
+    )
 
 
 def override(where: Where, names: Iterable[str], setting: str, value: str) -> None:
@@ -186,7 +221,8 @@ class _Broker:
         self._brokers = Administration(where)
 
     def drift(self, wanted: Mapping[str, _Topic]) -> tuple[Drift, ...]:
-        found = self._partitions()
+        metadata = self.metadata()
+        found = {name: len(topic.partitions) for name, topic in metadata.topics.items() if name.startswith("nrm.")}
         settings = self._settings(name for name in wanted if name in found)
         drift = []
         for name, topic in sorted(wanted.items()):
@@ -196,17 +232,18 @@ class _Broker:
             if found[name] != topic.partitions:
                 drift.append(Drift(name, "partitions", None, str(topic.partitions), str(found[name])))
             drift += _setting_drift(name, topic.settings, settings[name])
+        drift += [each for each in _few_replicas(metadata) if each.topic in wanted]
         strays = sorted(set(found) - set(wanted))
         return (*drift, *(Drift(name, "stray", None, None, None) for name in strays))
 
-    def _partitions(self) -> dict[str, int]:
+    def metadata(self) -> "ClusterMetadata":
+        """Return brokers and topics of the cluster."""
         from confluent_kafka import KafkaException  # noqa: PLC0415 - see clients.admin
 
         try:
-            topics = self._brokers.client.list_topics(timeout=ANSWER_SECONDS).topics
+            return self._brokers.client.list_topics(timeout=ANSWER_SECONDS)
         except KafkaException:
             raise KafkaFailed(nobody_at(self._where)) from None
-        return {name: len(topic.partitions) for name, topic in topics.items() if name.startswith("nrm.")}
 
     def _settings(self, names: Iterable[str]) -> dict[str, dict[str, tuple[str, bool]]]:
         """Return by topic and setting the value, and whether the topic itself has the setting."""
@@ -222,14 +259,28 @@ class _Broker:
             for resource, answer in zip(resources, found, strict=True)
         }
 
-    def make(self, topics: Iterable[_Topic]) -> None:
+    def make(self, topics: Sequence[_Topic]) -> None:
         from confluent_kafka.admin import NewTopic  # noqa: PLC0415 - see clients.admin
 
-        # -1: as many replicas as the broker's default says, one here, three on a cluster.
-        new = [NewTopic(each.name, each.partitions, -1, config=dict(each.settings)) for each in topics]
-        if new:
-            # If somebody else was faster, the topic was made from the same files.
-            self._brokers.answers(lambda client: client.create_topics(new).values(), unless=_EXISTS)
+        if not topics:
+            return
+        replicas = self._replicas()
+        new = [NewTopic(each.name, each.partitions, replicas, config=dict(each.settings)) for each in topics]
+        # If somebody else was faster, the topic was made from the same files.
+        self._brokers.answers(lambda client: client.create_topics(new).values(), unless=_EXISTS)
+
+    def _replicas(self) -> int:
+        """Return the replication factor of a new topic: the cluster's default, and where it has three brokers no less than three."""
+        from confluent_kafka.admin import ConfigResource  # noqa: PLC0415 - see clients.admin
+
+        brokers = self.metadata().brokers
+        if len(brokers) < _REPLICAS:
+            return -1  # the default
+        asked = [ConfigResource(ConfigResource.Type.BROKER, str(min(brokers)))]
+        (has,) = self._brokers.answers(
+            lambda client: client.describe_configs(asked, request_timeout=ANSWER_SECONDS).values()
+        )
+        return max(_REPLICAS, int(has["default.replication.factor"].value))
 
     def set(self, drift: Iterable[Drift]) -> None:
         from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource  # noqa: PLC0415 - see clients.admin

@@ -13,6 +13,7 @@ from nrmbus.bus.kafka.clients import ANSWER_SECONDS, Administration
 from nrmbus.bus.kafka.cluster import ADVISED_SETTINGS, CLUSTER_SETTINGS, guest_settings, rights_settings
 from nrmbus.bus.kafka.declarations import load_declarations
 from nrmbus.bus.kafka.strimzi import resources
+from nrmbus.bus.kafka.topics import few_replicas
 from nrmbus.bus.pki.authority import OPERATOR, Authority
 from nrmbus.cli.commands import Commands
 from nrmbus.cli.counted import counted
@@ -77,7 +78,7 @@ def settings(
 
 @app.register(example="nrmbus cluster check --data ./my-bus")
 def check(*, context: KeysContext) -> None:
-    """Print what the bus's cluster still lacks, one line for each setting and broker; change nothing.
+    """Print what the bus's cluster still lacks, one line for each setting and broker, or topic on too few brokers; change nothing.
 
     nrmbus check tells whether the cluster is reached at all, nrmbus topics check whether topics and rights are as declared.
     Exit status: 1 if something is missing; what is only advised does not count.
@@ -102,7 +103,7 @@ def _on_a_cluster(folder: BusFolder) -> None:
 
 
 def _missing(folder: BusFolder) -> Iterator[tuple[bool, str]]:
-    """Yield for each unfit setting of each broker whether the setting is required, and a sentence."""
+    """Yield for each unfit setting of each broker whether the setting is required, and a sentence; then for each topic on too few brokers."""
     from confluent_kafka.admin import ConfigResource  # noqa: PLC0415 - see clients.admin
 
     broker = Administration(folder.as_operator)
@@ -119,6 +120,8 @@ def _missing(folder: BusFolder) -> Iterator[tuple[bool, str]]:
                 continue
             if not _fits(key, str(value), present):
                 yield key in wanted, f"Broker {node.id} has {key}={present or ''}: set {key}={value}"
+    for drift in few_replicas(folder.as_operator):  # the settings are for topics that are made later
+        yield True, str(drift)
 
 
 def _fits(key: str, wanted: str, found: str | None) -> bool:

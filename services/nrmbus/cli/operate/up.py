@@ -16,7 +16,7 @@ from nrmbus.bus.embedded.listeners import listening
 from nrmbus.bus.embedded.node import Node
 from nrmbus.bus.errors import KafkaFailed, NoBus
 from nrmbus.bus.folder import POLICY, BusFolder, BusSettings, Listening
-from nrmbus.bus.kafka.cluster import GUEST, guest_settings
+from nrmbus.bus.kafka.cluster import CLUSTER_SETTINGS, GUEST, guest_settings
 from nrmbus.bus.pki.authority import Authority
 from nrmbus.bus.pki.strictness import MADE_AGAIN, is_strict, untrusted
 from nrmbus.bus.replicas import PLACES
@@ -312,6 +312,8 @@ def introduced(folder: BusFolder, tls: Path) -> tuple[str, ...]:
         *(f"  {key}={value}" for key, value in listener.items()),
         "and when, on each broker and controller, with the cluster's own brokers added to super.users, it is set to",
         *(f"  {key}={value}" for key, value in rights.items()),
+        "Before this command is given again, which makes topics, the whole cluster is set to",
+        *(f"  {key}={value}" for key, value in CLUSTER_SETTINGS.items()),
     )
 
 
