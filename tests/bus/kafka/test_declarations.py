@@ -32,7 +32,13 @@ def test_a_good_file_is_read_as_written(tmp_path: Path) -> None:
 
     assert found.of_each_agency
     assert found.names(["ngo-a", "police"]) == ("nrm.outbox.ngo-a", "nrm.outbox.police")
-    assert found.settings() == {"cleanup.policy": "delete", "segment.ms": str(DAY), "retention.ms": str(7 * DAY)}
+    assert found.settings() == {
+        "cleanup.policy": "delete",
+        "segment.ms": str(DAY),
+        "retention.ms": str(7 * DAY),
+        "retention.bytes": "-1",
+        "unclean.leader.election.enable": "false",
+    }
     assert (found.partitions, found.buses, found.writers) == ("P", "every", ("{agency}",))
 
 
@@ -104,6 +110,7 @@ def test_the_projects_own_files_are_the_wires() -> None:
     assert (inbox.writers, inbox.readers) == (("registrar",), ("{agency}",))
     assert all(found[name].retention_ms == -1 for name in ("nrm.cases", "nrm.directory", "nrm.checkpoints"))
     assert all(each.config["cleanup.policy"] == "delete" for each in found.values())
+    assert all("max.message.bytes" in each.config for each in found.values()), "a cluster may take less by default"
 
 
 def test_topics_of_a_case_have_the_same_partitions() -> None:

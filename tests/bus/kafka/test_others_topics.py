@@ -5,7 +5,7 @@ import pytest
 from bus.kafka.clusters import KAFKAS_OWN, Cluster, prepared
 from nrmbus.bus.kafka import topics
 
-HISTORY = "nrm.cases"
+HISTORY, IN_SYNC = "nrm.cases", "min.insync.replicas"
 
 
 @pytest.fixture
@@ -66,3 +66,45 @@ def test_a_larger_default_of_replicas_is_kept(cluster: Cluster) -> None:
     apply()
 
     assert {each.replicas for each in cluster.topics.values()} == {5}
+
+
+@pytest.mark.parametrize(
+    ("default", "value", "setting", "declared"),
+    [
+        ("log.retention.bytes", "1073741824", "retention.bytes", "-1"),
+        ("message.max.bytes", "262144", "max.message.bytes", "1048588"),
+        ("unclean.leader.election.enable", "true", "unclean.leader.election.enable", "false"),
+        ("min.insync.replicas", "1", "min.insync.replicas", "2"),
+        ("min.insync.replicas", "3", "min.insync.replicas", "2"),
+    ],
+)
+def test_no_topic_inherits_what_would_lose_or_refuse_records(
+    cluster: Cluster, default: str, value: str, setting: str, declared: str
+) -> None:
+    """P1: given a cluster whose administrator sets a default for all topics, then the bus's topics keep their own values."""
+    apply()
+    for each in cluster.topics.values():  # as a bus made them that did not declare the setting
+        each.own.pop(setting, None)
+    cluster.settings[default] = value
+
+    assert f"{HISTORY} has {setting}={value}, not {declared}: nrmbus topics apply" in check()
+    assert apply() == []
+    assert check() == []
+    assert cluster.topics[HISTORY].own[setting] == declared
+
+    cluster.topics.clear()
+    assert apply() == []
+    assert check() == []
+
+
+@pytest.mark.parametrize("hardened", ["2", "3"])
+def test_a_topic_that_its_administrator_hardened_stays_so(cluster: Cluster, hardened: str) -> None:
+    """P1: given more brokers that have to confirm a record than the default, set on the topic by hand, then apply leaves them."""
+    apply()
+    cluster.brokers, cluster.settings[IN_SYNC] = 4, "1"
+    for each in cluster.topics.values():
+        each.replicas, each.own[IN_SYNC] = 4, hardened
+
+    assert check() == []
+    assert apply() == []
+    assert cluster.topics[HISTORY].own[IN_SYNC] == hardened

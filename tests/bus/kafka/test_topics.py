@@ -95,6 +95,7 @@ def test_a_clock_is_made_on_a_bus_for_playing_only(broker: Broker) -> None:
         ("nrm.outbox.ngo-a", "max.message.bytes", "1048588", "393216"),
         ("nrm.outbox.ngo-a", "retention.ms", "1000", str(7 * DAY)),
         ("nrm.cases", "retention.ms", str(DAY), "-1"),
+        ("nrm.cases", "retention.bytes", "1000000", "-1"),
         ("nrm.cases", "cleanup.policy", "compact", "delete"),
         ("nrm.inbox.police", "compression.type", "gzip", "uncompressed"),
     ],
@@ -113,9 +114,9 @@ def test_an_altered_setting_is_seen_and_set_back(
 
 def test_a_setting_that_no_file_has_is_taken_back(bus: BusFolder) -> None:
     """A setting without a declaration is Kafka's default."""
-    by_hand(bus, "nrm.cases", "retention.bytes", "1000000")
+    by_hand(bus, "nrm.cases", "segment.bytes", "1048576")
 
-    assert check(bus) == ["nrm.cases has retention.bytes=1000000, set by hand and not declared: nrmbus topics apply"]
+    assert check(bus) == ["nrm.cases has segment.bytes=1048576, set by hand and not declared: nrmbus topics apply"]
     assert apply(bus) == []
     assert check(bus) == []
 

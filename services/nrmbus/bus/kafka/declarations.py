@@ -20,6 +20,8 @@ _OPTIONAL: Final = frozenset({"buses", "watchers", "group", "transactional_id"})
 _CONFIG: Final = frozenset(
     {"cleanup.policy", "segment.ms", "message.timestamp.type", "compression.type", "max.message.bytes"}
 )
+_NEVER_INHERITED: Final = {"retention.bytes": "-1", "unclean.leader.election.enable": "false"}
+"""Settings of every topic. A cluster's own values may delete the oldest records by their size, or the newest with a broker."""
 _AGENCY: Final = "{agency}"
 _NAME: Final = re.compile(r"nrm\.[a-z]+(\.\{agency\})?")
 _WHO: Final = re.compile(r"[a-z][a-z-]*|\{agency\}")
@@ -61,8 +63,8 @@ class Declaration:
         return tuple(self.topic.replace(_AGENCY, each) for each in agencies) if self.of_each_agency else (self.topic,)
 
     def settings(self) -> dict[str, str]:
-        """Kafka's settings of the topic, retention included."""
-        return {**self.config, "retention.ms": str(self.retention_ms)}
+        """Kafka's settings of the topic, with the retention and the settings that no topic inherits from a cluster."""
+        return {**_NEVER_INHERITED, **self.config, "retention.ms": str(self.retention_ms)}
 
 
 def folder() -> Path:

@@ -16,7 +16,7 @@ from nrmbus.bus.kafka.failures import nobody_at
 from nrmbus.bus.reach import Where
 
 if TYPE_CHECKING:
-    from confluent_kafka.admin import ClusterMetadata
+    from confluent_kafka.admin import ClusterMetadata, TopicMetadata
 
 __all__ = ["Declaration", "Drift", "apply", "check", "docs", "few_replicas", "load_declarations"]
 
@@ -26,6 +26,7 @@ _OF_KAFKA: Final = frozenset({"__consumer_offsets", "__transaction_state"})
 """Kafka's own topics that the bus relies on."""
 _EXISTS: Final = frozenset({"TOPIC_ALREADY_EXISTS"})
 _RETENTION: Final = "retention.ms"
+_IN_SYNC: Final = "min.insync.replicas"
 _SET_ON_TOPIC: Final = "DYNAMIC_TOPIC_CONFIG"
 
 
@@ -139,16 +140,21 @@ def few_replicas(where: Where) -> tuple[Drift, ...]:
 
 
 def _few_replicas(found: "ClusterMetadata") -> tuple[Drift, ...]:
-    fewest = {
-        name: min((len(each.replicas) for each in topic.partitions.values()), default=_REPLICAS)
-        for name, topic in sorted(found.topics.items())
-        if name.startswith("nrm.") or name in _OF_KAFKA
-    }
     return tuple(
         Drift(name, "replicas", None, str(_REPLICAS), str(count))
-        for name, count in fewest.items()
-        if count < _REPLICAS <= len(found.brokers)
+        for name, topic in sorted(found.topics.items())
+        if (name.startswith("nrm.") or name in _OF_KAFKA)
+        and (count := _replicas_of(topic)) < _REPLICAS <= len(found.brokers)
     )
+
+
+def _replicas_of(topic: "TopicMetadata") -> int:
+    return min((len(each.replicas) for each in topic.partitions.values()), default=_REPLICAS)
+
+
+def _is_safe(in_sync: int, replicas: int) -> bool:
+    """Return whether two brokers at least confirm each record, and one of all *replicas* may be away."""
+    return _REPLICAS - 1 <= in_sync < replicas
 
 
 def override(where: Where, names: Iterable[str], setting: str, value: str) -> None:
@@ -231,7 +237,7 @@ class _Broker:
                 continue
             if found[name] != topic.partitions:
                 drift.append(Drift(name, "partitions", None, str(topic.partitions), str(found[name])))
-            drift += _setting_drift(name, topic.settings, settings[name])
+            drift += _setting_drift(name, topic.settings, settings[name], _replicas_of(metadata.topics[name]))
         drift += [each for each in _few_replicas(metadata) if each.topic in wanted]
         strays = sorted(set(found) - set(wanted))
         return (*drift, *(Drift(name, "stray", None, None, None) for name in strays))
@@ -264,23 +270,25 @@ class _Broker:
 
         if not topics:
             return
-        replicas = self._replicas()
-        new = [NewTopic(each.name, each.partitions, replicas, config=dict(each.settings)) for each in topics]
+        replicas, more = self._replication()
+        new = [NewTopic(each.name, each.partitions, replicas, config={**each.settings, **more}) for each in topics]
         # If somebody else was faster, the topic was made from the same files.
         self._brokers.answers(lambda client: client.create_topics(new).values(), unless=_EXISTS)
 
-    def _replicas(self) -> int:
-        """Return the replication factor of a new topic: the cluster's default, and where it has three brokers no less than three."""
+    def _replication(self) -> tuple[int, dict[str, str]]:
+        """Return replication factor and settings of a new topic: the cluster's defaults, or where it has three brokers no less than three and two."""
         from confluent_kafka.admin import ConfigResource  # noqa: PLC0415 - see clients.admin
 
         brokers = self.metadata().brokers
         if len(brokers) < _REPLICAS:
-            return -1  # the default
+            return -1, {}  # the default
         asked = [ConfigResource(ConfigResource.Type.BROKER, str(min(brokers)))]
         (has,) = self._brokers.answers(
             lambda client: client.describe_configs(asked, request_timeout=ANSWER_SECONDS).values()
         )
-        return max(_REPLICAS, int(has["default.replication.factor"].value))
+        replicas = max(_REPLICAS, int(has["default.replication.factor"].value))
+        is_safe = _is_safe(int(has[_IN_SYNC].value), replicas)
+        return replicas, {} if is_safe else {_IN_SYNC: str(_REPLICAS - 1)}
 
     def set(self, drift: Iterable[Drift]) -> None:
         from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource  # noqa: PLC0415 - see clients.admin
@@ -319,7 +327,13 @@ class _Broker:
                 time.sleep(0.05)
 
 
-def _setting_drift(topic: str, declared: Mapping[str, str], found: Mapping[str, tuple[str, bool]]) -> list[Drift]:
+def _setting_drift(
+    topic: str, declared: Mapping[str, str], found: Mapping[str, tuple[str, bool]], replicas: int
+) -> list[Drift]:
+    if replicas >= _REPLICAS and _IN_SYNC in found:
+        has = found[_IN_SYNC][0]
+        # No file declares it, since one broker has another value; a larger one that its administrator chose is left.
+        declared = {**declared, _IN_SYNC: has if _is_safe(int(has), replicas) else str(_REPLICAS - 1)}
     drift = [
         Drift(topic, "setting", key, value, found[key][0] if key in found else None)
         for key, value in sorted(declared.items())
