@@ -232,3 +232,30 @@ def test_a_topic_on_one_disk_is_no_well_set_cluster(
 
     (line,) = checked(tmp_path, monkeypatch, found)
     assert line.startswith(f"{topic} has the replication factor 1, not 3: the cluster's administrator")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "least"),
+    [
+        ("min_insync_replicas", "3", 2),
+        ("transaction_state_log_min_isr", "3", 2),
+        ("min_insync_replicas", "1", 2),
+        ("transaction_max_timeout_ms", "1000", 15_000),
+    ],
+)
+def test_a_setting_with_which_no_broker_may_be_away_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str, least: int
+) -> None:
+    """Given three replicas of which all have to confirm, or transactions that end too soon, then the check says for each broker what to set."""
+    key = name.replace("_", ".")
+
+    assert checked(tmp_path, monkeypatch, Cluster(prepared(**{name: value}))) == [
+        f"Broker {number} has {key}={value}: set {key}={least}" for number in (1, 2, 3)
+    ]
+
+
+def test_more_replicas_may_be_confirmed_by_more_brokers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a cluster of five brokers that needs three of its five replicas, then the cluster is well set."""
+    found = Cluster(prepared(default_replication_factor="5", min_insync_replicas="3"), brokers=5)
+
+    assert checked(tmp_path, monkeypatch, found) == [WELL]

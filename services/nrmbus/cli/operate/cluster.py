@@ -9,6 +9,7 @@ import yaml
 
 from nrmbus.bus.errors import NoBus
 from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.kafka import clients
 from nrmbus.bus.kafka.clients import ANSWER_SECONDS, Administration
 from nrmbus.bus.kafka.cluster import ADVISED_SETTINGS, CLUSTER_SETTINGS, guest_settings, rights_settings
 from nrmbus.bus.kafka.declarations import load_declarations
@@ -22,10 +23,15 @@ from nrmbus.cli.membership.keys import KeysContext
 app = Commands("cluster", "An existing Kafka cluster: print the settings that a bus needs, and check them.")
 
 _AT_LEAST: Final = frozenset(
-    {"default.replication.factor", "min.insync.replicas", "offsets.retention.minutes", "offsets.topic.replication.factor",
-     "transaction.state.log.replication.factor", "transaction.state.log.min.isr"}
+    {"default.replication.factor", "offsets.retention.minutes", "offsets.topic.replication.factor",
+     "transaction.max.timeout.ms", "transaction.state.log.replication.factor"}
 )  # fmt: skip
 """Settings of which more is as good."""
+_BELOW: Final = {
+    "min.insync.replicas": "default.replication.factor",
+    "transaction.state.log.min.isr": "transaction.state.log.replication.factor",
+}
+"""Settings of which more is as good while it is below the other one: with as many, no broker may be away."""
 _UNTOLD: Final = frozenset({"super.users", "allow.everyone.if.no.acl.found"})
 """The authorizer's own settings, whose values Kafka does not tell. The operator's own access proves ``super.users``."""
 _AT_MOST: Final = frozenset({"group.min.session.timeout.ms", "group.initial.rebalance.delay.ms"})
@@ -113,20 +119,25 @@ def _missing(folder: BusFolder) -> Iterator[tuple[bool, str]]:
     asked = [ConfigResource(ConfigResource.Type.BROKER, str(node.id)) for node in numbers]
     answers = broker.answers(lambda client: client.describe_configs(asked, request_timeout=ANSWER_SECONDS).values())
     wanted: dict[str, Any] = {**rights_settings(OPERATOR), **CLUSTER_SETTINGS}
+    # Kafka's own default is well, so nobody is asked to set it; with a shorter one no registrar can begin.
+    wanted["transaction.max.timeout.ms"] = clients.settings("shard")["transaction_timeout_ms"]
     for node, has in zip(numbers, answers, strict=True):
         for key, value in {**wanted, **ADVISED_SETTINGS}.items():
             present = has[key].value if key in has else None
             if present is None and key in _UNTOLD:
                 continue
-            if not _fits(key, str(value), present):
+            too_many = max(int(wanted[_BELOW[key]]), int(has[_BELOW[key]].value)) if key in _BELOW else None
+            if not _fits(key, str(value), present, too_many):
                 yield key in wanted, f"Broker {node.id} has {key}={present or ''}: set {key}={value}"
     for drift in few_replicas(folder.as_operator):  # the settings are for topics that are made later
         yield True, str(drift)
 
 
-def _fits(key: str, wanted: str, found: str | None) -> bool:
+def _fits(key: str, wanted: str, found: str | None, too_many: int | None) -> bool:
     if found is None:
         return False
+    if too_many is not None:
+        return int(wanted) <= int(found) < too_many
     if key == "super.users":
         return wanted in found.split(";")
     if key in _AT_LEAST or key in _AT_MOST:
