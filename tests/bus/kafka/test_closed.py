@@ -337,6 +337,18 @@ def test_drift_of_rights_and_quotas_is_reported_and_mended(closed_bus: Closed) -
     assert closed_bus.gate.check() == ()
 
 
+def test_a_default_quota_of_all_users_is_reported_and_taken_back(closed_bus: Closed) -> None:
+    """Given a quota for every user without one, which holds for the registrar, then it is named, and the next apply removes it."""
+    limits = [("producer_byte_rate", 10240.0, False), ("request_percentage", 1.0, False)]
+    every_user = quotas._Alter([([("user", None)], limits)])
+    asyncio.run(quotas.asked(closed_bus.folder.as_operator, every_user))
+
+    assert closed_bus.gate.check() == ("<default> has another quota than is declared: nrmbus topics apply",)
+    closed_bus.gate.apply()
+    assert closed_bus.gate.check() == ()
+    assert "<default>" not in asyncio.run(quotas.found(closed_bus.folder.as_operator))
+
+
 def test_every_agency_has_the_quota_and_no_service_has_one(closed_bus: Closed) -> None:
     """By the broker's own word."""
     found = asyncio.run(quotas.found(closed_bus.folder.as_operator))

@@ -28,6 +28,10 @@ SUBMISSIONS: Final = ("submissions_at_once", "submissions_a_second")
 """The file's names for the burst of submissions that the registrar takes at once, and for the rate per second after it."""
 LIMITS: Final = {"write_bytes_a_second": "producer_byte_rate", "read_bytes_a_second": "consumer_byte_rate"}
 """The file's name of each limit, and Kafka's name."""
+DEFAULT: Final = "<default>"
+"""In place of a principal, as Kafka's tools write it: the quota of every user without one, so of the bus's services too."""
+_OTHER_LIMITS: Final = ("request_percentage", "controller_mutation_rate")
+"""Kafka's other limits of a user. The file declares none, so each is removed."""
 _USER: Final = "user"
 _ANY: Final = 2
 """Kafka's match type: every entity that has a quota of its own."""
@@ -73,7 +77,7 @@ def _file() -> Path:
 
 
 async def found(where: Where) -> dict[str, dict[str, float]]:
-    """Return the broker's quotas by principal.
+    """Return the broker's quotas by principal, the default of all users under `DEFAULT`.
 
     Raises:
         KafkaFailed: it does not answer.
@@ -82,9 +86,9 @@ async def found(where: Where) -> dict[str, dict[str, float]]:
     if answer.error_code:
         raise KafkaFailed(f"The broker did not tell its quotas (code {answer.error_code}).")
     return {
-        entity[0][1]: dict(values)
+        DEFAULT if entity[0][1] is None else entity[0][1]: dict(values)
         for entity, values in answer.entries or ()
-        if len(entity) == 1 and entity[0][0] == _USER and entity[0][1] is not None
+        if len(entity) == 1 and entity[0][0] == _USER
     }
 
 
@@ -96,8 +100,8 @@ async def put(where: Where, wanted: Mapping[str, Quota]) -> None:
     """
     entries = []
     for principal, quota in wanted.items():
-        ops = [(key, quota.get(key, 0.0), key not in quota) for key in LIMITS.values()]
-        entries.append(([(_USER, principal)], ops))
+        ops = [(key, quota.get(key, 0.0), key not in quota) for key in (*LIMITS.values(), *_OTHER_LIMITS)]
+        entries.append(([(_USER, None if principal == DEFAULT else principal)], ops))
     if not entries:
         return
     for code, _, _ in (await asked(where, _Alter(entries))).entries:
