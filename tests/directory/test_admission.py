@@ -1,5 +1,6 @@
 """Admission on a real broker: entries of a new bus, and the directory as a desk and a registrar read it."""
 
+import asyncio
 import errno
 from datetime import timedelta
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from agencies import NOW
 from brokers import Broker
 from nrmbus.bus.errors import NoBus
+from nrmbus.bus.kafka import topics
 from nrmbus.bus.wall_clock import wall_now
 from nrmbus.directory import (
     RUNNING,
@@ -86,6 +88,19 @@ async def test_a_start_that_was_cut_is_finished_without_its_list_of_agencies(
         await admit(folder, {"shelter-k": Newcomer("vac")}, NOW)
     assert await admit(folder, {}, NOW) == ()
     assert folder.agencies() == ()
+
+
+async def test_a_start_says_what_it_leaves_at_a_topic(broker: Broker) -> None:
+    """Given letters that somebody had kept for ever in an inbox, when the bus starts, then the operator learns that they are, and how they end."""
+    folder, said = broker.fresh_bus(), list[str]()
+    await admit(folder, {"ngo-a": Newcomer("ngo_outreach")}, NOW, said.append)
+    assert said == []
+    await asyncio.to_thread(topics.override, folder.as_operator, ["nrm.inbox.ngo-a"], "retention.ms", "-1")
+
+    await admit(folder, {}, NOW, said.append)
+
+    (sentence,) = said
+    assert sentence.startswith("nrm.inbox.ngo-a has retention.ms=-1, not 2592000000: nrmbus topics apply --shorten")
 
 
 async def test_an_auditor_who_joined_from_elsewhere_is_not_replaced(broker: Broker, tmp_path: Path) -> None:

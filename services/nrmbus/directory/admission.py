@@ -69,8 +69,8 @@ async def admit(
     """Admit the bus's own services and *newcomers* that the directory does not know; return the agencies with an entry.
 
     The keys are made in the agencies' folders. Two admitters' keys must be on this machine. *notify* is called with a
-    sentence for each service whose sealing key they would have to replace, and for rights of others at the broker. Safe to
-    repeat after a crash.
+    sentence for each service whose sealing key they would have to replace, each difference of a topic
+    that could not be mended, and rights of others at the broker. Safe to repeat after a crash.
 
     Raises:
         DirectoryError: a name is reserved, an agency stands in the directory with another role, or two admitters' keys are
@@ -96,13 +96,15 @@ async def _admit(
     if folder.audited_elsewhere:  # whose keys are made there, and admitted like an agency's
         del running[AUDITOR]
     asking_now = {*newcomers, *RUNNING, *running}
-    await asyncio.to_thread(topics.apply, where, sorted(asking_now), settings.partitions, play=settings.play)
+    left = await asyncio.to_thread(topics.apply, where, sorted(asking_now), settings.partitions, play=settings.play)
     directory = await read_directory(folder)
     if AUDITOR in running.keys() & directory.entries.keys() and not (home_of(folder, AUDITOR) / "keys").exists():
         # Before a certificate in her name is issued here, and before keys are made: with keys here there is no way back.
         raise NoBus(_AUDITOR_ELSEWHERE)
     if earlier := sorted(directory.entries.keys() - asking_now):
-        await asyncio.to_thread(topics.apply, where, earlier, settings.partitions, play=settings.play)
+        left += await asyncio.to_thread(topics.apply, where, earlier, settings.partitions, play=settings.play)
+    for sentence in dict.fromkeys(str(each) for each in left if each.kind != "stray"):
+        notify(sentence)
     gate, here = Gate(folder), {*newcomers, *running, *folder.agencies()}
     await asyncio.to_thread(gate.skip_numbers)
     withdraw(folder, directory)

@@ -309,6 +309,7 @@ class TestTheDoctor:
         monkeypatch.setattr(doctor, "_of_the_services", nothing)
         monkeypatch.setattr(doctor, "_of_the_broker", lambda _: asyncio.sleep(0, ([], TopicRead())))
         monkeypatch.setattr(doctor, "_of_the_peers", lambda _: [])
+        monkeypatch.setattr(doctor, "_of_the_topics", lambda _: [])
         said = CliRunner().invoke(app, ["doctor", "--data", str(made(tmp_path / "bus", play=play).path)])
 
         assert "unprotected" in said.output

@@ -13,6 +13,8 @@ from aiokafka.errors import KafkaError
 
 from nrmbus.bus.errors import BusError, KeysSealed
 from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.kafka import topics
+from nrmbus.bus.kafka.gate import Gate
 from nrmbus.cli.commands import Commands
 from nrmbus.cli.health import ask_all
 from nrmbus.cli.hosts import hosts_of
@@ -29,8 +31,10 @@ from nrmbus.cli.operate.topic_faults import (
     of_quarantine,
     of_sealing_keys,
     of_the_auditor,
+    of_topics,
     read_topic,
 )
+from nrmbus.cli.operate.topics import owners
 from nrmbus.cli.options import AsJson, BusContext
 from nrmbus.directory import DirectoryError
 from nrmbus.directory.commands import reader_of
@@ -39,6 +43,9 @@ app = Commands()
 
 HARMLESS: Final = frozenset({"keys_unprotected"})
 """Codes of notes with which nothing is wrong: a bus for playing has its keys open by intention."""
+
+UNREACHED: Final = frozenset({"not_running", "keys_locked", "broker"})
+"""Codes of findings with which the broker tells nothing."""
 
 
 async def _of_the_services(folder: BusFolder, closed: Collection[str]) -> list[Finding]:
@@ -62,6 +69,19 @@ def _of_the_peers(folder: BusFolder) -> list[Finding]:
     except BusError as error:
         return [Finding("peers_unknown", "The agencies on other machines were not looked at.", str(error),
                         f"nrmbus doctor --data '{folder.path}', while the bus runs and with the key file", serious=False)]  # fmt: skip
+
+
+def _of_the_topics(folder: BusFolder) -> list[Finding]:
+    if folder.is_joined:
+        return []
+    settings = folder.settings
+    try:
+        drift = topics.check(folder.as_operator, owners(folder), settings.partitions, play=settings.play)
+        rights = Gate(folder).check()
+    except (BusError, DirectoryError, KafkaError, OSError) as error:
+        return [Finding("topics_unknown", "The broker's topics and rights were not looked at.", str(error) or type(error).__name__,
+                        f"nrmbus topics check --data '{folder.path}'", serious=False)]  # fmt: skip
+    return list(of_topics(drift, rights))
 
 
 async def _of_the_broker(folder: BusFolder) -> tuple[list[Finding], TopicRead]:
@@ -120,7 +140,8 @@ def doctor(
 
     It asks every desk and service of this machine, and at the operator looks at every agency elsewhere. It finds who is not
     ready, silent or behind, files open to others, unprotected keys, expiring sealing keys and certificates, wrong clocks,
-    settings that nothing reads, a stale directory or checkpoint, a full disk and records in quarantine. It changes nothing.
+    settings that nothing reads, a stale directory or checkpoint, a full disk, records in quarantine, and topics, rights
+    and quotas that are not as declared. It changes nothing.
     Exit status: 1 if something is wrong; notes do not count.
     """
     folder = context.folder
@@ -129,8 +150,11 @@ def doctor(
     try:
         of_the_broker, topic = asyncio.run(_of_the_broker(folder))
         found += [*of_the_broker, *asyncio.run(_of_the_services(folder, topic.closed))]
-        if {each.code for each in of_the_broker}.isdisjoint({"not_running", "keys_locked", "broker"}):
+        codes = {each.code for each in of_the_broker}
+        if codes.isdisjoint(UNREACHED):
             found += _of_the_peers(folder)
+        if codes.isdisjoint({*UNREACHED, "directory"}):  # the directory says whose topics are due
+            found += _of_the_topics(folder)
     except KeyboardInterrupt:
         found.append(
             Finding(

@@ -1,6 +1,6 @@
-"""Faults that the topics of a bus show: clocks, sealing keys, the directory, quarantine, and an auditor elsewhere."""
+"""Faults that the topics of a bus show: clocks, sealing keys, the directory, quarantine, an auditor elsewhere, and how the topics are set."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -9,6 +9,7 @@ from aiokafka import TopicPartition
 
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka import clients
+from nrmbus.bus.kafka.topics import Drift
 from nrmbus.bus.reach import Reach
 from nrmbus.bus.wall_clock import wall_now
 from nrmbus.cli.counted import counted
@@ -198,3 +199,22 @@ def of_quarantine(topic: TopicRead, now: datetime) -> Iterator[Finding]:
             "Another program than a desk writes to an outbox, or somebody tries to.",
             "logs/registrar.log has lines quarantined with topic and offset; ask the agency that owns the topic",
         )
+
+
+def of_topics(drift: Iterable[Drift], rights: Sequence[str]) -> Iterator[Finding]:
+    """Yield a finding if topics differ from their files, and one if access rules or quotas do; more partitions are a note, and a topic without an owner is none."""
+    ours = [each for each in drift if each.kind != "stray"]
+    for code, found, what, why, is_serious in (
+        ("topics", [str(each) for each in ours if not each.enlarged], "Topics", "Records may be deleted early, or be lost with one disk.", True),
+        ("partitions", [str(each) for each in ours if each.enlarged], "Topics", "Nothing is lost by that.", False),
+        ("rights", rights, "Access rules or quotas", "Somebody may read or write too much, or too little.", True),
+    ):  # fmt: skip
+        if found:
+            more = f" ({len(found) - 1} more)" if found[1:] else ""
+            yield Finding(
+                code,
+                f"{what} are not as declared: {found[0].removesuffix('.')}{more}.",
+                why,
+                "nrmbus topics check names each, and who mends it",
+                is_serious,
+            )

@@ -21,7 +21,7 @@ Files = Annotated[
 ]
 
 
-def _agencies(folder: BusFolder) -> list[str]:
+def owners(folder: BusFolder) -> list[str]:
     """Return everybody with an outbox and an inbox: the agencies in the directory and the bus's own services."""
     return sorted({*asyncio.run(read_directory(folder)).entries, *RUNNING})
 
@@ -41,8 +41,7 @@ def apply(
     """
     folder, declarations = context.folder, topics.load_declarations(files)
     where, partitions, play = folder.as_operator, folder.settings.partitions, folder.settings.play
-    agencies = _agencies(folder)
-    left = topics.apply(where, agencies, partitions, play=play, shorten=shorten, declarations=declarations)
+    left = topics.apply(where, owners(folder), partitions, play=play, shorten=shorten, declarations=declarations)
     asyncio.run(catch_up(folder))
     of_others = Gate(folder).apply(declarations)
     for sentence in (*map(str, left), *of_others):
@@ -58,7 +57,7 @@ def check(*, context: BusContext, files: Files = None) -> None:
     """
     folder, declarations = context.folder, topics.load_declarations(files)
     where, partitions, play = folder.as_operator, folder.settings.partitions, folder.settings.play
-    drift = topics.check(where, _agencies(folder), partitions, play=play, declarations=declarations)
+    drift = topics.check(where, owners(folder), partitions, play=play, declarations=declarations)
     found = [*map(str, drift), *Gate(folder).check(declarations)]
     for each in found:
         typer.echo(each)
