@@ -18,9 +18,9 @@ from hypothesis import settings
 import go_tools
 import languages
 from brokers import Broker, running
-from ledgers import share_compiled, share_tables
 from module_marks import module_marks
 from postgres import SERVERS
+from quick_ledgers import share_compiled, share_tables
 from trail import PARTS, WATCH
 
 # The wall's time of one example says who else had the processor; an example that hangs meets pytest's own limit.

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -139,7 +140,8 @@ def test_an_authority_that_a_newer_python_does_not_trust(
 ) -> None:
     """Given an authority that lacks an extension, then Python 3.13 makes no bus, and an older Python prints a warning."""
     monkeypatch.setattr(up, "is_strict", lambda: strict)
-    (tmp_path / "ca.pem").write_bytes(OthersAuthority(**{made: False}).pem)
+    lacks: dict[str, Any] = {made: False}
+    (tmp_path / "ca.pem").write_bytes(OthersAuthority(**lacks).pem)
     folder = BusFolder(tmp_path / "bus")
     folder.create(bootstrap="kafka.example:9093", tls=True)
 

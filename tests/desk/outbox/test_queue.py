@@ -177,13 +177,14 @@ async def test_the_relay_sends_a_record_as_it_was_signed(tmp_path: Path) -> None
 
     class Producer:
         async def send_and_wait(
-            self, topic: str, *, value: bytes, key: bytes, headers: list[tuple[str, bytes]]
+            self, topic: str, value: bytes, key: bytes, partition: int, *, headers: list[tuple[str, bytes]]
         ) -> SimpleNamespace:
+            assert partition == 0
             sent.append((topic, Record(key, value, tuple(headers))))
             return SimpleNamespace(timestamp=(time.time() - 60) * 1000)
 
     async with desk_of("ngo-a", tmp_path) as given:
-        given.relay._send = through(Producer(), "nrm.outbox.ngo-a", clock := BrokerClock())
+        given.relay._send = through(Producer(), "nrm.outbox.ngo-a", clock := BrokerClock(), 1)
         await given.ask(**signal_())
         await given.relay.once()
         ((topic, record),) = sent
