@@ -23,7 +23,7 @@ def _is_left_out(path: Path) -> bool:
 
 
 class Pack(BuildHookInterface[Any]):
-    """Makes ``nrmbus/data.zip.xz`` of the folders and files in ``files``, which are patterns of paths below ``services/nrmbus``."""
+    """Makes ``nrmbus/data.zip.xz`` of the folders and files in ``files``, which are patterns of paths below ``services/nrmbus``, and of the topics' files."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Write the archive, and have it taken into the wheel. An editable install reads the clone's own files."""
@@ -32,23 +32,24 @@ class Pack(BuildHookInterface[Any]):
         package = Path(self.root, "services", "nrmbus")
         self.made = Path(tempfile.mkdtemp())
         archive = self.made / "data.zip.xz"
+        topics = Path(self.root, "deploy", "topics")
         found = {
-            path for name in self.config["files"] for each in package.glob(name) for path in (each, *each.rglob("*"))
-        }
+            (path.relative_to(package).as_posix(), path)
+            for name in self.config["files"]
+            for each in package.glob(name)
+            for path in (each, *each.rglob("*"))
+        } | {(f"deploy/topics/{each.name}", each) for each in topics.glob("*.yaml")}
         whole = BytesIO()
         with ZipFile(whole, "w") as packed:
             # By kind and name, so that the same page's words in three languages stand side by side.
-            for path in sorted(found, key=lambda each: (each.suffix, each.name, each)):
-                if path.is_file() and not _is_left_out(path.relative_to(package)):
-                    entry = ZipInfo(path.relative_to(package).as_posix(), _LONG_AGO)
+            for name, path in sorted(found, key=lambda each: (each[1].suffix, each[1].name, each[0])):
+                if path.is_file() and not _is_left_out(Path(name)):
+                    entry = ZipInfo(name, _LONG_AGO)
                     entry.external_attr = 0o644 << 16
                     packed.writestr(entry, path.read_bytes())
         # As a whole, which takes 200 kB less than file by file. lzma is in each Python that our users have: Debian's, uv's, macOS's.
         archive.write_bytes(lzma.compress(whole.getvalue(), preset=6 | lzma.PRESET_EXTREME))
         build_data["force_include"][str(archive)] = "nrmbus/data.zip.xz"
-        # Read at run time, too; the page beside them is for readers of the tree, and `exclude` holds for no forced folder.
-        for topic in Path(self.root, "deploy", "topics").glob("*.yaml"):
-            build_data["force_include"][str(topic)] = f"nrmbus/deploy/topics/{topic.name}"
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:  # noqa: ARG002 - the interface
         """Remove the archive, which is in the wheel now."""

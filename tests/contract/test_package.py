@@ -22,9 +22,9 @@ from contract.tree import ROOT, files, lay
 from nrmbus.bus.folder import cache_home
 
 FOR_A_CLONE: Final = re.compile(
-    r"nrmbus/(published/(?!__init__\.py|compatibility\.py|conformance/|asyncapi/templates/)|play/(chaos|chaos_report|matching)\.py)"
+    r"nrmbus/(published/(?!__init__\.py|compatibility\.py|conformance/|asyncapi/templates/)|play/(chaos|chaos_report|load|matching)\.py|rules/grounds\.py)"
 )
-"""Modules that only a clone has: they work on its `schemas/` or on its processes, or are a prototype."""
+"""Modules that only a clone has: they work on its `schemas/`, its pages or its processes, or are a prototype."""
 
 PACKED: Final = "nrmbus/data.zip.xz"
 """The archive of data files in the wheel."""
@@ -133,6 +133,7 @@ import nrmbus
 assert nrmbus.__file__.startswith(sys.argv[1])
 from nrmbus.auditor.web.pages.rendering import static as auditors
 from nrmbus.bus.embedded.jars import pinned
+from nrmbus.bus.kafka.declarations import load_declarations
 from nrmbus.desk.web.work.queues import files
 from nrmbus.public.site import _static as publics
 from nrmbus.packed import packed
@@ -153,7 +154,7 @@ story = read(find(Path("01-woman-referred-by-ngo")))
 rules = [(name, load_profile(name).digest) for name in profile_names()]
 lists = [(room, [each.empty.lead for each in file.queues], [each.name for each in file.boards], sorted(file.tasks.items())) for room, file in files().items()]
 shown = [auditors("auditor.css"), publics("public.js")[0], packed("auditor/evidence/evidence.md").read_bytes(), packed("statistics/exported.md").read_bytes()]
-others = [pinned(), lists, shown, *(packed(each).read_text(encoding="utf-8") for each in ("cli/audit/person_report.yaml",))]
+others = [pinned(), load_declarations(), lists, shown, *(packed(each).read_text(encoding="utf-8") for each in ("cli/audit/person_report.yaml",))]
 print(hashlib.sha256(repr((rules, words, others, pages, static("page.css"), story.title, len(story.steps), rules_text())).encode()).hexdigest())
 """
     said = [

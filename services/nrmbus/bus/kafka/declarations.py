@@ -3,12 +3,14 @@
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import yaml
 
 from nrmbus.bus.errors import DeclarationError
+from nrmbus.packed import packed
 
 _KEYS: Final = frozenset(
     {
@@ -67,20 +69,21 @@ class Declaration:
         return {**_NEVER_INHERITED, **self.config, "retention.ms": str(self.retention_ms)}
 
 
-def folder() -> Path:
+def folder() -> Traversable:
     """Return the folder of the topic files: beside the sources, or in the installed package."""
-    packaged = Path(__file__).parents[2] / "deploy" / "topics"
-    return packaged if packaged.is_dir() else Path(__file__).parents[4] / "deploy" / "topics"
+    carried = packed("deploy/topics")
+    return carried if carried.is_dir() else Path(__file__).parents[4] / "deploy" / "topics"
 
 
-def load_declarations(where: Path | None = None) -> tuple[Declaration, ...]:
+def load_declarations(where: Traversable | None = None) -> tuple[Declaration, ...]:
     """Return all topics declared in *where* (default: `folder`), by name.
 
     Raises:
         DeclarationError: a file holds a key, or a value, that is not understood; the message names file and line.
     """
     where = where or folder()
-    found = [_File(path).declaration() for path in sorted(where.glob("*.yaml"))]
+    files = (each for each in where.iterdir() if each.name.endswith(".yaml"))
+    found = [_File(path).declaration() for path in sorted(files, key=lambda each: each.name)]
     if not found:
         raise DeclarationError(f"No topic file lies in {where}: name another folder with --topics DIR.")
     return tuple(sorted(found, key=lambda each: each.topic))
@@ -89,7 +92,7 @@ def load_declarations(where: Path | None = None) -> tuple[Declaration, ...]:
 class _File:
     """One file, its mapping read with the line of every key."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Traversable) -> None:
         self._path = path
         self._lines: dict[str, int] = {}
 
