@@ -24,6 +24,7 @@ from desk.access.test_break_glass import (
 )
 from desk.access.test_opening import consented, withdrawn
 from desk.given import Given, Read, desk_of
+from desk.state.test_beginnings import begun
 from nrmbus.desk.access.break_glass import CALL_ASKER, CHECK_ASKER, HANDED_OVER, SEALED, WITHOUT_ANSWER
 from nrmbus.desk.inbox.release import release_by_itself
 from nrmbus.desk.procedure.interface import Result, Task
@@ -308,6 +309,45 @@ class TestAnAnswerThatHandsNothingOver:
                 await given.hear(record)
 
             assert await open_tasks(given) == [CALL_ASKER]
+
+
+class TestACaseWhoseBeginningIsGone:
+    """Given a ledger that was lost, and a broker that has the consent and the referral no more, when a request hands nothing over, then the missing part of this agency proves nothing."""
+
+    @pytest.mark.parametrize(
+        "after", [TEN_MINUTES, timedelta(hours=25)], ids=["nothing that can be opened", "too late to answer"]
+    )
+    async def test_staff_call_the_agency(self, after: timedelta, tmp_path: Path) -> None:
+        """The desk knows of no part of this agency, and of nothing that ended one."""
+        async with desk_of("vac", tmp_path) as given:
+            await begun_behind_the_referral(given)
+            await given.hear(broken(given.registrar, "vac"))
+            await given.hear(due(given, "vac", after=after))
+            await release_by_itself(given.desk, given.inbox)
+            await given.settle()
+
+            assert await open_tasks(given) == [CALL_ASKER]
+            assert await calls(given) == [(CALL_ASKER, "special-unit")]
+
+    async def test_p2_an_agency_that_left_the_case_sends_nobody_to_the_telephone(self, tmp_path: Path) -> None:
+        """The desk reads its own word that it deleted what it had of the person, so its staff ask a supervisor."""
+        async with desk_of("vac", tmp_path) as given:
+            await begun_behind_the_referral(given)
+            gone = given.registrar.event("vac", "consent.stop_confirmed", {"answer": "deleted"})
+            await given.hear(given.registrar.register(gone, to="vac"))
+            await given.hear(broken(given.registrar, "vac"))
+            await given.hear(due(given, "vac", after=timedelta(hours=25)))
+            await release_by_itself(given.desk, given.inbox)
+
+            assert await open_tasks(given) == [CHECK_ASKER]
+            assert await calls(given) == [(CHECK_ASKER, "special-unit")]
+
+
+async def begun_behind_the_referral(given: Given) -> None:
+    """Begin a new ledger, to which the person's consent and the referral come no more."""
+    for gone in (consented, referred):
+        gone(given.registrar)
+    await begun(given, number=None)
 
 
 async def heard_after_a_day(given: Given) -> None:

@@ -21,6 +21,7 @@ from nrmbus.desk.erasure.rounds import AHEAD_AT_MOST
 from nrmbus.desk.letters import letters
 from nrmbus.desk.outbox import queue, verdicts
 from nrmbus.desk.procedure.interface import BY_ITSELF, Result, Task
+from nrmbus.desk.state import beginnings
 from nrmbus.desk.state.cases import event_of, signed_of
 from nrmbus.desk.state.context import Seat
 from nrmbus.desk.store import tables
@@ -161,7 +162,7 @@ async def by_itself(desk: Desk, event: Event | None, registered: datetime) -> Re
             is_doubtful = not is_by_the_rules
             if refused is not None:
                 is_doubtful |= _is_doubted(seat, view, asked, refused.rule, refused.time)
-            return _without_answer(seat, view, asked, event.id, is_doubtful=is_doubtful)
+            return _without_answer(seat, tx, view, asked, event.id, is_doubtful=is_doubtful)
         rows = tx.execute(with_letters(seat.me, event.subject)).all()
     return answer(seat.me, event, parts, [await opened(desk, row, parts, PURPOSE) for row in rows], registered)
 
@@ -178,7 +179,7 @@ def not_delivered(desk: Desk, tx: Connection, event: Event, rule: str | None, at
     if due is None or asked is None:  # sent by a person, who hears of the refusal
         return
     is_doubtful = _is_doubted(seat, view, asked, rule, at)
-    task = _without_answer(seat, view, asked, due, is_doubtful=is_doubtful)
+    task = _without_answer(seat, tx, view, asked, due, is_doubtful=is_doubtful)
     # A release before this one told of the answer when it was written.
     desk.say(tx, Result(over=((SEALED, due),)) + task, None)
 
@@ -200,9 +201,14 @@ def _covers(later: Emergency, asked: Emergency) -> bool:
     )
 
 
-def is_out(rules: Rules, view: View, me: str, now: datetime) -> bool:
-    """Return whether by *view* the agency *me* may know no more of the person *now*: it has no part in the case, its access was ended, or the person refuses it."""
-    return not view.on_case(me) or rules.shuts_out(view, me, now) or rules.is_refused(view, me, now)
+def is_out(rules: Rules, view: View, me: str, now: datetime, *, is_whole: bool) -> bool:
+    """Return whether by *view* the agency *me* may know no more of the person *now*: it has no part in the case, its access was ended, or the person refuses it.
+
+    Most parts come from the beginning of a case. If the beginning is gone (not *is_whole*), the agency has no part only
+    if the view shows that it left.
+    """
+    has_no_part = not view.on_case(me) if is_whole else me in view.left
+    return has_no_part or rules.shuts_out(view, me, now) or rules.is_refused(view, me, now)
 
 
 def _is_doubted(seat: Seat, view: View, asked: Emergency, rule: str | None, at: datetime) -> bool:
@@ -213,7 +219,7 @@ def _is_doubted(seat: Seat, view: View, asked: Emergency, rule: str | None, at: 
 
 
 def _without_answer(
-    seat: Seat, view: View, asked: Emergency, due: str, *, is_doubtful: bool, call: str = TOO_LATE
+    seat: Seat, tx: Connection, view: View, asked: Emergency, due: str, *, is_doubtful: bool, call: str = TOO_LATE
 ) -> Result:
     """Return the task of a person about *asked*, whose answer is due by the event *due* and hands nothing over; empty if nobody is to be told or called.
 
@@ -224,7 +230,9 @@ def _without_answer(
     if seat.rules.shuts_out(view, asker, now) or is_met(view, asked):
         return Result()
     said = (CALL_ASKER, call), (CHECK_ASKER, NOT_BY_THE_RULES)
-    is_doubtful = is_doubtful or seat.rules.is_refused(view, asker, now) or is_out(seat.rules, view, seat.me, now)
+    is_whole = not beginnings.is_incomplete(seat.ledger, tx, view.subject)
+    is_out_here = is_out(seat.rules, view, seat.me, now, is_whole=is_whole)
+    is_doubtful = is_doubtful or seat.rules.is_refused(view, asker, now) or is_out_here
     (kind, sentence), (other, _) = reversed(said) if is_doubtful else said
     return Result((), (Task(kind, sentence, view.subject, due, asked.ref),), ((other, due),))
 
@@ -256,7 +264,7 @@ def _with_nothing(seat: Seat, tx: Connection, view: View, event: Event) -> Resul
     if asked is None or due is None:
         return Result()
     is_doubtful = tx.scalar(_DOUBTED, {"case": event.subject, "due": due}) is not None
-    return _without_answer(seat, view, asked, due, is_doubtful=is_doubtful, call=NOTHING_HELD)
+    return _without_answer(seat, tx, view, asked, due, is_doubtful=is_doubtful, call=NOTHING_HELD)
 
 
 def _is_by_the_rules(seat: Seat, tx: Connection, view: View, asked: Emergency, due: datetime) -> bool:

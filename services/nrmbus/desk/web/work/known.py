@@ -218,7 +218,7 @@ class Known:
             ),
             shut_out=frozenset(agency for agency in askers if rules.shuts_out(view, agency, now)),
             refused=frozenset(agency for agency in askers if rules.is_refused(view, agency, now)),
-            is_out=is_out(rules, view, self._seat.me, now),
+            is_out=is_out(rules, view, self._seat.me, now, is_whole=is_whole),
             answer_until={ref: rules.answer_until(view, each) for ref, each in view.emergencies.items()},
             owed=owed(rules, view) if self._seat.role == "fund" else "",
         )
