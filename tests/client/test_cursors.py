@@ -2,14 +2,16 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import aclosing
 from pathlib import Path
 
 import httpx
 import pytest
 
-from client.given import Kept, of_two_cases
+from client.given import LETTER, SIGNAL, Kept, of_two_cases
 from nrmbus.client import Cursor, CursorFile, CursorStore, CursorTable, DoorError, Received
 from nrmbus.client import desk as sdk
+from nrmbus.client import door as of_door
 from nrmbus.client.cursors import CursorAtDesk
 from nrmbus.client.received import BEGINNING
 from nrmbus.client.testing import FakeDesk
@@ -85,6 +87,31 @@ async def test_a_program_without_new_events_hears_that_the_ledger_was_replaced(
         await running
 
     assert (sorted(heard), waited) == ([1, 2, 3], ["inbox_restarted"])
+
+
+async def test_a_program_that_opens_letters_outlasts_a_ledger_that_is_replaced_before_the_first_event(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Given an empty inbox that is followed with letters, when the desk has another ledger, then the program hears so, and gets the first event that comes."""
+    monkeypatch.setattr(of_door, "WAIT", 0.0)
+    fake, named, waited = FakeDesk("special-unit", agencies=["ngo-a"]), list[bool](), list[str]()
+    answer = fake.handle_async_request
+
+    async def noting(request: httpx.Request) -> httpx.Response:
+        named.append("ledger" in request.url.params)
+        return await answer(request)
+
+    monkeypatch.setattr(fake, "handle_async_request", noting)
+    async with fake.desk() as desk:
+        pages = desk.door.pages(opened=True, actor="S-7", every=0.001, waiting=lambda error: waited.append(error.code))
+        async with aclosing(pages):
+            coming = asyncio.ensure_future(anext(pages))
+            await eventually("the program names the ledger", lambda: any(named))
+            fake.lose_ledger()
+            fake.receive(SIGNAL, source="ngo-a", sealed=LETTER)
+            (event,) = await coming
+
+    assert (event["row"], waited) == (1, ["inbox_restarted"])
 
 
 async def test_a_desk_of_an_earlier_release_keeps_a_cursor_without_its_ledger(

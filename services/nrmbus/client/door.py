@@ -364,7 +364,7 @@ class Door:
                         there, pause, after = True, 0.0, events[-1]["row"]
                         yield [{**event, "ledger": ledger} if ledger else event for event in events]
             except DoorError as error:
-                if error.code == "inbox_restarted" and after:
+                if error.code == "inbox_restarted" and (after or ledger):
                     waiting(error)
                     after, ledger = 0, None
                     continue
