@@ -1,6 +1,10 @@
 """``nrmbus staff``: a one-time password is printed once, and nothing else; a member is named as the list has the name."""
 
 import io
+import json
+import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -94,6 +98,7 @@ async def test_a_member_is_added_listed_reset_and_removed(
         ([], "Leyla Example\n"),
         (["--email", "-"], "Leyla Example\nleyla@example.org\n"),
         (["--subject", "-", "--email", "-"], "Leyla Example\nleyla@example.org\n8f31\n"),
+        (["-", "--email", "-"], "Leyla Example\nleyla@example.org\n"),
         (["Leyla Example", "--email", "leyla@example.org"], ""),
     ],
 )
@@ -124,6 +129,38 @@ def test_a_member_s_name_need_not_stand_on_a_command_line(
     assert "nrmbus staff reset ngo-a 482913" in done.stderr
 
 
+@pytest.mark.parametrize("locale", ["C", "C.UTF-8"])
+def test_each_question_gets_its_own_line_of_a_pipe(locale: str, tmp_path: Path) -> None:
+    """Given a container's locale and a script that writes name, address and subject into a pipe, then the desk is asked for a member with all three."""
+    program = (
+        "import json\n"
+        "from nrmbus.cli import main\n"
+        "from nrmbus.cli.desk import staff\n"
+        "async def added(_folder, _agency, asked):\n"
+        "    print(json.dumps(asked))\n"
+        "    raise SystemExit\n"
+        "staff._added = added\n"
+        "main()"
+    )
+    line = ["staff", "add", "ngo-a", "--role", "worker", "--email", "-", "--subject", "-", "--data", str(tmp_path)]
+    others = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHONIO", "PYTHONUTF8"))}
+    done = subprocess.run(
+        [sys.executable, "-c", program, *line], input="Ləman Example\nl@example.org\n8f31\n".encode(),
+        capture_output=True, env={**others, "LC_ALL": locale}, check=False,
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stderr
+    asked = json.loads(done.stdout)
+    assert [asked["name"], asked["email"], asked["subject"]] == ["Ləman Example", "l@example.org", "8f31"]
+
+
+def test_a_closed_standard_input_is_an_answer_that_nobody_typed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a shell that closes standard input, `<&-`, then the command says that nothing was typed."""
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(BusError, match="nothing was typed"):
+        staff._typed("Name", None)
+
+
 def test_a_name_that_nobody_types_adds_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Given an empty line, or an end of standard input, then the command says so, and the desk is not asked."""
 
@@ -138,7 +175,7 @@ def test_a_name_that_nobody_types_adds_nobody(tmp_path: Path, monkeypatch: pytes
 
 
 @pytest.mark.parametrize(("command", "does"), [("reset", "_reset"), ("remove", "_removed")])
-@pytest.mark.parametrize(("words", "typed"), [(["482913"], ""), ([], "Leyla Example\n")])
+@pytest.mark.parametrize(("words", "typed"), [(["482913"], ""), ([], "Leyla Example\n"), (["-"], "Leyla Example\n")])
 def test_a_member_is_reset_and_removed_without_a_name_on_the_command_line(
     command: str, does: str, words: list[str], typed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -153,4 +190,4 @@ def test_a_member_is_reset_and_removed_without_a_name_on_the_command_line(
     done = CliRunner().invoke(staff.app, [command, "ngo-a", *words, "--data", str(tmp_path)], input=typed)
 
     assert done.exit_code == 0, done.output
-    assert meant == [*words, *typed.splitlines()]
+    assert meant == (typed.splitlines() or words)

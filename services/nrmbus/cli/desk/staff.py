@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 from enum import StrEnum
 from typing import Annotated, Any, Final
 
@@ -27,8 +28,8 @@ _SEEN: Final = "Other users can see a command line, and the shell keeps it."
 Name = Annotated[
     str | None,
     typer.Argument(
-        help="By which the member signs in, and which colleagues see. Leave it out to type it, or to give it as a line of "
-        f"standard input. {_SEEN}",
+        help="By which the member signs in, and which colleagues see. Leave it out or give - to type it, or to give it as a "
+        f"line of standard input. {_SEEN}",
         show_default=False,
     ),
 ]
@@ -36,8 +37,8 @@ Member = Annotated[
     str | None,
     typer.Argument(
         metavar="NUMBER",
-        help="Number of the member in nrmbus staff list. A name does too; leave it out to type it, or to give it as a line "
-        f"of standard input. {_SEEN}",
+        help="Number of the member in nrmbus staff list. A name does too; leave it out or give - to type it, or to give "
+        f"it as a line of standard input. {_SEEN}",
         show_default=False,
     ),
 ]
@@ -85,7 +86,7 @@ def add(
     asked: dict[str, Any] = {"name": _typed("Name", name), "roles": [each.value for each in role], "language": language}
     for key, question, given in (("email", "E-mail address", email), ("subject", "Subject", subject)):
         if given is not None:
-            asked[key] = _typed(question, None if given == "-" else given)
+            asked[key] = _typed(question, given)
     _tell(agency, *asyncio.run(_added(folder, agency, asked)), as_json=as_json)
 
 
@@ -120,16 +121,17 @@ def reset(agency: Agency, member: Member = None, *, as_json: AsJson = False, con
 
 
 def _typed(question: str, given: str | None) -> str:
-    """Return *given*; if the command line leaves it out, the answer to *question* at the terminal or on standard input.
+    """Return *given*; if the command line leaves it out or gives ``-``, the answer to *question* at the terminal or on standard input.
 
     Raises:
         BusError: the answer is empty.
     """
-    if given is not None:
+    if given not in (None, "-"):
         return given
     # Typer's prompt writes a space to standard output, which has the one-time password alone.
     typer.echo(f"{question}: ", nl=False, err=True)
-    if not (answer := typer.get_text_stream("stdin").readline().strip()):
+    # Typer may make a new reader for each question, and the first reader takes all lines of a pipe. A closed input is None.
+    if not (answer := sys.stdin.readline().strip() if sys.stdin is not None else ""):
         raise BusError(f"{question}: nothing was typed. Give the command again, and type a line.")
     return answer
 
