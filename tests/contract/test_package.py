@@ -7,14 +7,18 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tomllib
 import zipfile
 from collections.abc import Set as AbstractSet
+from email.parser import BytesParser
 from importlib import metadata
 from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Final
 
 import pytest
+from packaging.requirements import Requirement
 
 import extras
 from contract.test_readme import Terminal, walk
@@ -22,9 +26,10 @@ from contract.tree import ROOT, files, lay
 from nrmbus.bus.folder import cache_home
 
 FOR_A_CLONE: Final = re.compile(
-    r"nrmbus/(published/(?!__init__\.py|compatibility\.py|conformance/|asyncapi/templates/)|play/(chaos|chaos_report|load|matching)\.py|rules/grounds\.py)"
+    r"nrmbus/(published/(?!__init__\.py|compatibility\.py|conformance/|asyncapi/templates/)|play/(chaos|chaos_report|load|matching)\.py"
+    r"|play/scenarios/(08|09|1\d)-|rules/grounds\.py)"
 )
-"""Modules that only a clone has: they work on its `schemas/`, its pages or its processes, or are a prototype."""
+"""What only a clone has: modules that work on its `schemas/`, pages or processes, a prototype, and stories that the package itself does not play."""
 
 PACKED: Final = "nrmbus/data.zip.xz"
 """The archive of data files in the wheel."""
@@ -87,7 +92,8 @@ def test_the_wheel_carries_nothing_that_finder_or_an_editor_left(tmp_path: Path)
     ))  # fmt: skip
     hook = runpy.run_path(str(ROOT / ".ci" / "pack.py"))["Pack"]
     given: dict[str, dict[str, str]] = {"force_include": {}}
-    pack = hook(str(tmp_path), {"files": ["web/locale"]}, None, None, str(tmp_path), "wheel")
+    project = SimpleNamespace(core=SimpleNamespace(config={}, optional_dependencies={}))
+    pack = hook(str(tmp_path), {"files": ["web/locale"]}, None, project, str(tmp_path), "wheel")
     pack.initialize("standard", given)
     (archive,) = given["force_include"]
     with zipfile.ZipFile(BytesIO(lzma.decompress(Path(archive).read_bytes()))) as packed:
@@ -192,6 +198,25 @@ sys.exit(sum(os.waitpid(fork, 0)[1] != 0 for fork in forks))
     )
 
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_wheel_asks_for_what_the_project_says(wheel: Path) -> None:
+    """Given an extra that has another one, then the wheel names that one, and an installer follows the name."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    with zipfile.ZipFile(wheel) as archive:
+        (told,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        asked = BytesParser().parsebytes(archive.read(told)).get_all("Requires-Dist")
+
+    assert sorted(map(str, map(Requirement, asked or ()))) == sorted(
+        str(Requirement(each if extra is None else _if_asked(each, extra)))
+        for extra, due in ((None, project["dependencies"]), *project["optional-dependencies"].items())
+        for each in due
+    )
+
+
+def _if_asked(requirement: str, extra: str) -> str:
+    name, _, marker = requirement.partition(";")
+    return f"{name}; ({marker}) and extra == '{extra}'" if marker else f"{name}; extra == '{extra}'"
 
 
 def test_a_plain_install_takes_less_than_15_megabytes(wheel: Path) -> None:
