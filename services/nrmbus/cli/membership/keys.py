@@ -3,6 +3,7 @@
 import getpass
 import os
 import secrets
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -104,12 +105,17 @@ def unlock(folder: BusFolder, *, unprotected: bool = False, play: bool = False) 
     no key is made or used unprotected unless *unprotected* is True. *play* says that a bus for playing is about to be made.
 
     Raises:
-        KeysSealed: nothing protects the keys, or the passphrase does not open the sealed ones.
+        KeysSealed: nothing protects the keys, the passphrase does not open the sealed ones, or a `change` was cut.
     """
     if play or (folder.exists and folder.settings.play):
         typer.echo("This is a bus for playing: its private keys are unprotected. Publish nothing real on it.", err=True)
         return
     found = private_keys(folder)
+    if is_changing(found):
+        raise KeysSealed(
+            "A change of the passphrase was cut here, so some private keys may need the old one and others the new one: "
+            f"give nrmbus keys change --data '{folder.path}' again, with the same two."
+        )
     sealed = [path for path in found if keyfile.is_sealed(path)]
     if unprotected and not sealed:
         typer.echo(
@@ -135,7 +141,7 @@ def unlock(folder: BusFolder, *, unprotected: bool = False, play: bool = False) 
                 "Nothing protects the private keys of this bus: name a key file kept elsewhere with "
                 f"{keyfile.SETTING}=FILE (nrmbus keys new FILE makes one), or give --keys-unprotected."
             )
-        _kept_elsewhere(folder)
+        _kept_elsewhere(folder, _named())
         _tried(passphrase, _whole(sealed))
         keyfile.hold(passphrase)
 
@@ -145,8 +151,12 @@ def _named() -> Path | None:
     return Path(named) if named else None
 
 
-def _kept_elsewhere(folder: BusFolder) -> None:
-    named = _named()
+def is_changing(found: Iterable[Path]) -> bool:
+    """Return True if a `change` of the private keys at *found* was cut."""
+    return any(keyfile.before_change(path).exists() for path in found)
+
+
+def _kept_elsewhere(folder: BusFolder, named: Path | None) -> None:
     if named is not None and named.resolve().is_relative_to(folder.path.resolve()):
         raise KeysSealed(
             "The key file is in the folder whose keys it opens, so a thief of the folder has both: move the key file elsewhere."
@@ -157,7 +167,12 @@ def _tried(passphrase: Passphrase, sealed: list[Path]) -> None:
     """Check that *passphrase* opens the sealed keys; if there are none yet, ask for the typed passphrase again."""
     if sealed:
         passphrase.open(sealed[0].read_bytes())
-    elif _named() is None and getpass.getpass("Once more: ").encode() != passphrase.hand_on():
+    elif _named() is None:
+        _typed_again(passphrase)
+
+
+def _typed_again(passphrase: Passphrase) -> None:
+    if getpass.getpass("Once more: ").encode() != passphrase.hand_on():
         raise KeysSealed("The two passphrases differ: type the same one twice.")
 
 
@@ -203,7 +218,7 @@ def protect(context: BusContext) -> None:
         passphrase = keyfile.asked()
         if passphrase is None:
             raise KeysSealed(f"Name a key file kept elsewhere with {keyfile.SETTING}=FILE, or run this at a terminal.")
-        _kept_elsewhere(folder)
+        _kept_elsewhere(folder, _named())
         _tried(passphrase, [path for path in found if keyfile.is_sealed(path)])
         if named := _named():
             sync(named)  # a copy that a power cut loses would leave the sealed keys without what opens them
@@ -215,3 +230,81 @@ def protect(context: BusContext) -> None:
             keyfile.destroy(folder.service("broker") / "tls" / "keystore.pem")
     others = "; the others were already" if len(done) < len(found) else ""
     typer.echo(f"{len(done)} of {len(found)} private keys were sealed{others}.")
+
+
+@app.register(example="nrmbus keys change --to /media/usb/new.key --data ./my-bus")
+def change(
+    *,
+    to: Annotated[
+        Path | None,
+        typer.Option("--to", metavar="FILE", help="The new key file; without it the new passphrase is typed."),
+    ] = None,
+    context: BusContext,
+) -> None:
+    """Seal the private keys of a bus, or of an agency's folder, with another passphrase or key file.
+
+    NRMBUS_KEY_FILE names the present key file; without it the present passphrase is typed. The keys stay the same, and
+    backups made before still open with the old passphrase. If the command is cut, give it again with the same two.
+    """
+    folder = context.folder
+    if folder.settings.play:
+        raise BusError("This is a bus for playing, whose keys always stay unprotected: publish nothing real on it.")
+    with folder.idle(), sentences():
+        for each in _folders(folder):
+            keyfile.end_left_over(each)
+        found = private_keys(folder)
+        if not found:
+            raise BusError(f"No private key lies in {folder.path}: there is nothing to change.")
+        if raw := [path for path in found if not keyfile.is_sealed(path)]:
+            raise KeysSealed(
+                f"{len(raw)} of {len(found)} private keys lie unprotected: nrmbus keys protect --data '{folder.path}' "
+                "seals them, with the present passphrase if the others have one."
+            )
+        before = keyfile.asked()
+        if before is None:
+            raise KeysSealed(
+                f"Name the present key file with {keyfile.SETTING}=FILE, or run this at a terminal and type the passphrase."
+            )
+        done = _changed(found, before, _new(folder, before, to))
+    others = "; the others were already" if done < len(found) else ""
+    typer.echo(f"{done} of {len(found)} private keys were sealed with the new passphrase or key file{others}.")
+    typer.echo(f"The next start needs it: put it where the service reads it, or name it in {keyfile.SETTING}.")
+    typer.echo(
+        "Backups made before still open with the old one: make a backup now, verify it, and then remove each copy of "
+        "the earlier ones. Keep the old one apart for as long as an earlier backup is kept."
+    )
+    typer.echo(
+        "The keys are the same: if somebody else may have a copy of them and the old one, replace them with nrmbus agency lost."
+    )
+
+
+def _new(folder: BusFolder, before: Passphrase, to: Path | None) -> Passphrase:
+    """Return the passphrase in the key file *to*, which is on disk then, or the one that a person types twice."""
+    if to is not None:
+        _kept_elsewhere(folder, to)
+        made = Passphrase.of_file(to, "--to")
+        sync(to)
+    elif sys.stdin.isatty():
+        made = Passphrase(getpass.getpass("New passphrase: ").encode())
+        _typed_again(made)
+    else:
+        raise KeysSealed("Name the new key file with --to FILE, or run this at a terminal and type the new passphrase.")
+    if made.hand_on() == before.hand_on():
+        raise KeysSealed("The new passphrase or key file is the present one: nrmbus keys new FILE makes another.")
+    return made
+
+
+def _changed(found: Iterable[Path], before: Passphrase, after: Passphrase) -> int:
+    """Do `keyfile.change`; its errors say what to do."""
+    try:
+        return keyfile.change(found, before, after)
+    except KeyFileError as error:
+        if error.code == "key_passphrase_wrong" and is_changing(found):
+            raise KeysSealed(
+                "An earlier change was cut, and a private key opens with neither of these two: give nrmbus keys change with the two of that change."
+            ) from None
+        raise
+    except OSError as error:
+        raise BusError(
+            f"A private key cannot be written ({error.strerror}), and none is lost: make room, and give the same command again."
+        ) from None

@@ -19,7 +19,7 @@ from nrmbus.bus.pki.certificate import ends
 from nrmbus.bus.reach import Tls
 from nrmbus.bus.vitals import nearly_full
 from nrmbus.cli.health import suspended
-from nrmbus.cli.membership.keys import private_keys
+from nrmbus.cli.membership.keys import is_changing, private_keys
 from nrmbus.cli.operate.faults import SET_CLOCKS, SKEW, SOON, Finding, seconds
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.store.place import on_tables, place_of
@@ -110,6 +110,13 @@ def _keys(folder: BusFolder) -> Iterator[Finding]:
             f"{len(raw)} of {len(found)} private keys are unprotected.",
             "Anybody with a copy or backup of the folder can open letters and act as the agencies.",
             f"{keyfile.SETTING}=FILE nrmbus keys protect --data '{folder.path}'",
+        )
+    if is_changing(found):
+        yield Finding(
+            "keys_half_changed",
+            "A change of the passphrase of the private keys was cut.",
+            "Some keys may need the old one and others the new one, so nothing starts.",
+            f"nrmbus keys change --data '{folder.path}', with the same two passphrases or key files",
         )
     named = KEY_FILE.get()
     if named and Path(named).resolve().is_relative_to(folder.path.resolve()):

@@ -13,7 +13,7 @@ import os
 import re
 import secrets
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final, Literal, NoReturn, Self
@@ -69,8 +69,8 @@ _SENTENCES: Final[dict[KeyFileCode, str]] = {
     "key_locked": f"Private keys are sealed: name the key file with {SETTING}=FILE, or run this where it can ask for the passphrase.",
     "key_passphrase_wrong": "The passphrase or key file does not open the private keys here: give the one that they were sealed under.",
     "key_malformed": "A private key's file cannot be read: restore it from a backup.",
-    "key_file_missing": f"The file that {SETTING} names cannot be read: mount or restore it, or name another.",
-    "key_file_open_to_others": f"The file that {SETTING} names can be read by others than its owner: chmod 600 FILE.",
+    "key_file_missing": "The file that {named} names cannot be read: mount or restore it, or name another.",
+    "key_file_open_to_others": "The file that {named} names can be read by others than its owner: chmod 600 FILE.",
     "key_file_short": f"A passphrase or key file has at least {LEAST} bytes: nrmbus keys new FILE makes a good one.",
     "key_file_long": f"A key file has at most {_KEY_FILE_LIMIT} bytes: nrmbus keys new FILE makes a good one.",
 }
@@ -79,8 +79,9 @@ _SENTENCES: Final[dict[KeyFileCode, str]] = {
 class KeyFileError(Exception):
     """Error for a private key that cannot be read. The message names the remedy, and holds no value and no secret."""
 
-    def __init__(self, code: KeyFileCode) -> None:
-        super().__init__(_SENTENCES[code])
+    def __init__(self, code: KeyFileCode, named: str = SETTING) -> None:
+        """*named* is the setting or option that names the key file."""
+        super().__init__(_SENTENCES[code].format(named=named))
         self.code: KeyFileCode = code
 
 
@@ -98,8 +99,8 @@ class Passphrase:
         self._keys: dict[tuple[bytes, int, int, int], bytes] = {}
 
     @classmethod
-    def of_file(cls, path: Path) -> Self:
-        """Return the passphrase in the key file at *path*, without surrounding white space.
+    def of_file(cls, path: Path, named: str = SETTING) -> Self:
+        """Return the passphrase in the key file at *path*, without surrounding white space; an error says by *named* what names the file.
 
         Raises:
             KeyFileError: ``key_file_missing`` (also for a folder, pipe or device), ``key_file_open_to_others``,
@@ -108,9 +109,9 @@ class Passphrase:
         try:
             secret, mode = files.read(path, _KEY_FILE_LIMIT + 1)
         except (OSError, ValueError):  # a name with a zero byte is no name
-            raise KeyFileError("key_file_missing") from None
+            raise KeyFileError("key_file_missing", named) from None
         if mode & (_OTHERS_OF_A_CREDENTIAL if _is_credential(path) else _OTHERS):
-            raise KeyFileError("key_file_open_to_others")
+            raise KeyFileError("key_file_open_to_others", named)
         if len(secret) > _KEY_FILE_LIMIT:
             raise KeyFileError("key_file_long")
         return cls(secret.strip())
@@ -344,6 +345,49 @@ def protect(path: Path) -> bool:
 def _end(old: Path) -> None:
     # A key that is being set aside has two names for a moment; the second one must stay.
     old.unlink() if old.stat().st_nlink > 1 else destroy(old)
+
+
+def before_change(path: Path) -> Path:
+    """Return the second name of the file that the private key at *path* had before `change`, until the whole change is on disk."""
+    return path.with_name(f".{path.name}.old")
+
+
+def change(found: Iterable[Path], before: Passphrase, after: Passphrase) -> int:
+    """Seal the private keys at *found* under *after* in place of *before*; return how many *after* did not open yet.
+
+    Every new file is on disk before the first old one is overwritten. If the process is killed, one of the two passphrases
+    opens each key. The same call finishes the change; a call with the two exchanged takes it back. Until then a key
+    has a file under the name `before_change`, unless the kill came before the first change or after the last.
+
+    Raises:
+        KeyFileError: ``key_passphrase_wrong`` when a key opens with neither, ``key_malformed``; nothing was changed.
+        OSError: a file cannot be written; the change is as if the process was killed.
+    """
+    keys = [*found]
+    due = {path: seed for path in keys if (seed := _to_change(path.read_bytes(), before, after)) is not None}
+    for path in due:
+        old = before_change(path)
+        if old.exists() and not old.samefile(path):  # from a call with the two exchanged
+            _end(old)
+        set_aside(path, old)
+    hold(after)
+    for path, seed in due.items():
+        write(path, seed)
+    for old in map(before_change, keys):
+        if old.exists():
+            _end(old)
+    return len(due)
+
+
+def _to_change(content: bytes, before: Passphrase, after: Passphrase) -> bytes | None:
+    """Return the seed in *content* if *before* opens it; None if *after* does."""
+    try:
+        return before.open(content)
+    except KeyFileError as error:
+        if error.code != "key_passphrase_wrong":
+            raise
+    after.open(content)
+    return None
 
 
 def set_aside(path: Path, to: Path) -> None:
