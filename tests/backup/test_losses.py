@@ -11,9 +11,10 @@ import pytest
 from sqlalchemy import NullPool, create_engine
 from typer.testing import CliRunner
 
-from nrmbus.backup import folders, make
+from nrmbus.backup import folders, make, restore
 from nrmbus.backup.errors import BackupError
 from nrmbus.backup.store import KEPT_DAYS, Manifest, Store
+from nrmbus.backup.verify import Trust
 from nrmbus.bus.agency_folder import AgencyFolder
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.private_files import write_json
@@ -278,3 +279,55 @@ def test_p1_a_lost_key_comes_back_however_long_the_timer_goes_on(folder: BusFold
     assert restored(folder, part="keys")["restored"] == [f"agencies/ngo-b/keys/{purpose}.seed"]
     assert Identity.kids_in(agency.keys) == before
     assert backed_up(folder) == [""]
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("backups_after_the_second", [0, 1])
+def test_p6_two_keys_that_were_lost_one_after_the_other_come_back_each_as_it_was_last(
+    folder: BusFolder, tmp_path: Path, backups_after_the_second: int
+) -> None:
+    """Given a key that was lost, and another one that was replaced since and is then lost too, when the keys are restored, then the second is the one that was in use, the command says which backup has which, and nothing is missed."""
+    keys = folder.agency("ngo-b").keys
+    witness, sealing = keys / "witness.seed", keys / "sealing.seed"
+    backed_up(folder)
+    first = witness.read_bytes()
+    witness.unlink()
+    backed_up(folder)
+    Identity.at(tmp_path / "other", "ngo-b")
+    in_use = next((tmp_path / "other").rglob("sealing.seed")).read_bytes()
+    sealing.write_bytes(in_use)
+    backed_up(folder)
+    sealing.unlink()
+    backed_up(folder, times=backups_after_the_second)
+
+    told = restored(folder, "--agency", "ngo-b", part="keys")
+
+    assert (witness.read_bytes(), sealing.read_bytes()) == (first, in_use)
+    assert told["generations"] == {
+        "agencies/ngo-b/keys/sealing.seed": 3,
+        "agencies/ngo-b/keys/witness.seed": 1,
+    }
+    assert backed_up(folder) == [""]
+
+
+@pytest.mark.thorough
+def test_p1_each_lost_ledger_comes_back_from_the_last_backup_before_its_own_loss(folder: BusFolder) -> None:
+    """Given a ledger that was lost weeks ago, when another desk loses its ledger, then a restore of both gives the second desk its last one, and not one of weeks ago."""
+    agency, other = folder.agency("ngo-b"), folder.agency("ngo-c")
+    write_json(other.agency_json, {"agency": "ngo-c", "role": "ngo_legal"})
+    begun(other, READ.format(3))
+    Operator(folder.path)
+    shared = folder.keys / "operator.pub"
+    of_bus(folder, shared, agency.ledger, other.ledger)
+    lost(agency)
+    begun(other, READ.format(7))
+    of_bus(folder, shared, other.ledger)
+    lost(other)
+    of_bus(folder, shared)
+    backups = store(folder)
+
+    found = restore.sources(backups, folder, "ledger", None, Trust())
+    manifest = restore.joined({each: backups.manifest(each) for each in found.values()}, found)
+    restore.one_part(backups, manifest, folder, "ledger", lambda _: None, lambda *_: None)
+
+    assert (has_read(agency), has_read(other)) == (3, 7)

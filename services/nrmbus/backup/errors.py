@@ -17,7 +17,7 @@ SENTENCES: Final[dict[BackupCode, str]] = {
     "busy": "Another backup is being written here: wait until it has ended.",
     "disk_full": "The disk is full, so nothing was published, and what was complete before stays: free some space, or name a folder on another disk.",
     "not_written": "The folder cannot be written: see whether it exists and whose it is.",
-    "not_removed": "This backup is complete, but not every older one that is due could be removed, and none may stay longer than 30 days: see whose the files of this folder are and whether the disk fails, and back up once more.",
+    "not_removed": "This backup is complete, but an older one could not be read, or not every one that is due could be removed, and none may stay longer than 30 days: see whose the files of this folder are and whether the disk fails, and back up once more.",
     "lost_here": "This backup is complete, but a ledger or a key is gone since an earlier one, or a desk began a new ledger after a loss, or found its ledger altered. The earlier backup is named, and stays for its 30 days. End the desk, bring the file back from there with nrmbus restore DIR --part ledger --agency AGENCY, or --part keys, and start the desk. If the new ledger is to stay, mark the desk's task ledger_lost or ledger_altered as done.",
     "key_missing": "This private key is gone, so nothing was published, and every earlier backup stays: do not start anything that would make another key. End what runs, bring the key back with nrmbus restore DIR --part keys, then back up once more.",
     "manifest_unreadable": "The manifest of the newest backup cannot be read: it was altered or cut. Take an older one with --generation N, or another copy.",

@@ -2,7 +2,7 @@
 
 import asyncio
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -145,22 +145,36 @@ class Restored(NamedTuple):
     """Paths of the backup that were left as they are here."""
 
 
-def generation_of(store: Store, target: BusFolder, part: str, agency: str | None, trust: Trust) -> int | None:
-    """Return the generation from which *part* is restored unless a person names one; None for the newest.
+def sources(store: Store, target: BusFolder, part: str, agency: str | None, trust: Trust) -> dict[str, int]:
+    """Return the generation of each file of *part*, ``ledger`` or ``keys``, from which it is restored unless a person names one.
 
-    Later backups may lack what was lost, or have the ledger that began in its place.
+    A file that was lost has a generation of its own: later backups may lack it, or have the ledger that began in its place.
 
     Raises:
         BackupError, KeysSealed: the newest backup is refused, as by `verified`.
     """
-    manifest, _, _ = trusted(store, None, trust)
+    newest, _, _ = trusted(store, None, trust)
     below = f"agencies/{agency}/" if agency else ""
-    due = [
-        number
-        for path, number in losses.earlier(store, manifest).items()
+    lost = {
+        path: number
+        for path, number in losses.earlier(store, newest).items()
         if path.startswith(below) and folders.of_part(part, path) and (agency or losses.is_awaited(target, path))
-    ]
-    return min(due, default=None)
+    }
+    # Only keys of a few names are compared, so the others of a lost folder come from the backup that has the compared ones.
+    numbers = {newest.generation, *(lost.values() if part == "keys" else ())}
+    found = {
+        path: number
+        for number in sorted(numbers)
+        for path in store.manifest(number).files
+        if path.startswith(below) and folders.of_part(part, path)
+    }
+    return found | lost
+
+
+def joined(manifests: Mapping[int, Manifest], generations: Mapping[str, int]) -> Manifest:
+    """Return the newest of the *manifests*, with each file as its own of the *generations* has it, and no other file."""
+    files = {path: manifests[number].files[path] for path, number in generations.items()}
+    return Manifest(**{**dict(manifests[max(manifests)]), "files": files})
 
 
 def one_part(

@@ -292,10 +292,14 @@ def restored(
 
     try:
         with _progress(as_json=as_json) as progress:
-            trust, earlier = _trust(folder, part, signer), None
+            trust, sources = _trust(folder, part, signer), dict[str, int]()
             if generation is None and part in ("ledger", "keys"):
-                earlier = restore.generation_of(store, folder, part, agency, trust)
-            manifest, found = verified(store, generation or earlier, progress, trust)
+                sources = restore.sources(store, folder, part, agency, trust)
+            numbers = sorted({*sources.values()})
+            backups = [verified(store, each, progress, trust) for each in numbers or (generation,)]
+            manifest, found = backups[-1]
+            if sources:
+                manifest = restore.joined({each.generation: each for each, _ in backups}, sources)
             if part in (None, FOLDER):
                 restore.everything(store, manifest, folder, opened, progress, bootstrap, only_folder=part == FOLDER)
                 written = [str(folder.path)]
@@ -305,13 +309,18 @@ def restored(
                 )
     except BackupError as error:
         return _fail(error, as_json=as_json)
+    generations = {path: sources.get(path, found.generation) for path in written}
+    taken = [each for _, each in backups if each.generation in generations.values()] or [found]
+    found = taken[-1]
     if as_json:
         by = {"signed_by": found.signed_by, "signer": found.signer, "signer_known": found.signer_known}
         body = {"generation": found.generation, "made": found.made, "restored": written, "left": left, **by}
-        typer.echo(json.dumps(body))
+        typer.echo(json.dumps({**body, "generations": generations}))
         return None
-    typer.echo(f"Backup {found.generation} of {found.made} is restored: {', '.join(written) or 'nothing was missing'}.")
-    if earlier is not None:
+    for each in taken:
+        paths = [path for path, number in generations.items() if number == each.generation]
+        typer.echo(f"Backup {each.generation} of {each.made} is restored: {', '.join(paths) or 'nothing was missing'}.")
+    if sources and taken[0].generation < store.generations()[-1]:
         typer.echo(
             "Later backups lack what was lost, or have it from after the loss: --generation N takes one of them."
         )
