@@ -150,7 +150,7 @@ def test_an_undeclared_topic_is_reported_and_left(bus: BusFolder) -> None:
 
 def test_another_number_of_partitions_is_reported_and_left(bus: BusFolder) -> None:
     """Neither shrunk nor grown. With fewer, a case would move to another partition and its order be lost; more are not used."""
-    for wanted, word in ((1, "nobody uses the others, and the bus goes on"), (6, "cannot be mended")):
+    for wanted, word in ((1, "Kafka cannot take partitions away"), (6, "cannot be mended")):
         left = topics.apply(bus.bootstrap, AGENCIES, wanted, play=True)
 
         assert {(each.topic, each.kind) for each in left} == {

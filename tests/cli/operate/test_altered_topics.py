@@ -41,10 +41,23 @@ def test_rights_that_somebody_altered_are_found() -> None:
 
 def test_partitions_that_nobody_uses_are_no_fault() -> None:
     """Given more partitions than declared, which Kafka cannot take away, then the doctor notes them, and its exit status stays 0."""
-    (found,) = of_topics([topics.Drift("nrm.outbox.ngo-a", "partitions", None, "1", "2")], ())
+    (found,) = of_topics([topics.Drift("nrm.inbox.ngo-a", "partitions", None, "1", "2")], ())
 
     assert (found.code, found.serious) == ("partitions", False)
-    assert "nrm.outbox.ngo-a has 2 partitions, not 1" in found.what
+    assert "nrm.inbox.ngo-a has 2 partitions, not 1: nobody uses the others" in found.what
+
+
+def test_p1_cases_that_an_earlier_desk_sends_to_an_added_partition_are_named() -> None:
+    """Given an inbox and an outbox with more partitions than declared, then the doctor says of the outbox, in a note of its own, that a desk of an earlier release gets no answer until it is upgraded."""
+    enlarged = [topics.Drift(f"nrm.{box}.ngo-a", "partitions", None, "1", "2") for box in ("inbox", "outbox")]
+
+    found = [each for each in of_topics(enlarged, ()) if "nrm.outbox.ngo-a has 2 partitions, not 1" in each.what]
+
+    assert len(found) == 1
+    assert "a desk of an earlier release gets no answer" in found[0].what
+    assert "until it is upgraded" in found[0].what
+    assert "nobody uses" not in str(found[0])
+    assert "Nothing is lost" not in str(found[0])
 
 
 def found_on(folder: BusFolder) -> dict[str, str]:

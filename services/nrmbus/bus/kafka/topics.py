@@ -14,6 +14,7 @@ from nrmbus.bus.kafka.clients import ANSWER_SECONDS, PATIENCE_SECONDS, Administr
 from nrmbus.bus.kafka.declarations import Declaration, load_declarations
 from nrmbus.bus.kafka.failures import nobody_at
 from nrmbus.bus.reach import Where
+from nrmbus.wire.names import OUTBOX
 
 if TYPE_CHECKING:
     from confluent_kafka.admin import ClusterMetadata, TopicMetadata
@@ -50,14 +51,24 @@ class Drift:
 
     @property
     def enlarged(self) -> bool:
-        """True if the topic has more partitions than declared: nobody writes to them or reads them, and Kafka cannot take them away."""
+        """True if the topic has more partitions than declared: nobody reads the added ones, and Kafka cannot take them away."""
         return self.kind == "partitions" and int(self.found or 0) > int(self.declared or 0)
+
+    @property
+    def strands_cases(self) -> bool:
+        """True if a desk of an earlier release sends cases to added partitions: its client chooses among all partitions of the outbox."""
+        return self.enlarged and self.topic.startswith(OUTBOX)
 
     def __str__(self) -> str:
         if self.kind == "missing":
             return f"{self.topic} is declared, and not on the broker: nrmbus topics apply"
         if self.kind == "stray":
             return f"{self.topic} is on the broker, and no agency here or file asks for it: ask its owner whether it may go."
+        if self.strands_cases:
+            return (
+                f"{self.topic} has {self.found} partitions, not {self.declared}, and nobody reads the others: a desk of an earlier "
+                "release gets no answer to the cases that it sends there until it is upgraded. Kafka cannot take partitions away."
+            )
         if self.enlarged:
             return (
                 f"{self.topic} has {self.found} partitions, not {self.declared}: nobody uses the others, and the bus goes on. "

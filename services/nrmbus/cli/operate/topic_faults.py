@@ -206,7 +206,8 @@ def of_topics(drift: Iterable[Drift], rights: Sequence[str]) -> Iterator[Finding
     ours = [each for each in drift if each.kind != "stray"]
     for code, found, what, why, is_serious in (
         ("topics", [str(each) for each in ours if not each.enlarged], "Topics", "Records may be deleted early, or be lost with one disk.", True),
-        ("partitions", [str(each) for each in ours if each.enlarged], "Topics", "Nothing is lost by that.", False),
+        ("partitions", [str(each) for each in ours if each.strands_cases], "Topics", "These cases wait, and nobody else hears of them.", False),
+        ("partitions", [str(each) for each in ours if each.enlarged and not each.strands_cases], "Topics", "Nothing is lost by that.", False),
         ("rights", rights, "Access rules or quotas", "Somebody may read or write too much, or too little.", True),
     ):  # fmt: skip
         if found:
