@@ -190,6 +190,33 @@ async def test_a_ledger_that_cannot_be_read_for_a_moment_ends_no_rounds(
         await running
 
 
+async def test_a_ledger_that_another_program_reads_is_cleaned_less_and_less_often(
+    bus: OwnBus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a report that reads the ledger for hours, when looks pass, then few of them try to remove deleted data, and the desk still counts them as not removed."""
+    monkeypatch.setattr(rounds, "LOOK_EVERY", 0.02)
+    ledger, tries, looks = bus.given.desk.seat.ledger, list[int](), list[int]()
+
+    async def held() -> bool:
+        tries.append(1)
+        return False
+
+    async def looked(*_: object) -> None:
+        looks.append(1)
+
+    monkeypatch.setattr(ledger._engine, "off_the_disk", held)
+    monkeypatch.setattr(rounds, "remind", looked)
+    running = asyncio.create_task(rounds.run(bus.given.desk, bus.home, lambda: True))
+    await eventually("forty looks have passed", lambda: len(looks) >= 40 or running.done())
+
+    assert not running.done()
+    assert 1 < len(tries) < len(looks) / 2
+    assert ledger.holds_deleted
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running
+
+
 @pytest.mark.parametrize("how", ["is no database", "has a strange value"])
 async def test_a_damaged_intake_file_keeps_no_erasure_from_being_done(
     bus: OwnBus, monkeypatch: pytest.MonkeyPatch, how: str

@@ -387,6 +387,44 @@ async def test_deleted_rows_are_rewritten_unless_a_backup_reads_them(own_server:
     await ledger.close()
 
 
+async def files_of(server: Server, ledger: Ledger) -> dict[str, int]:
+    """Return the number of the file of each table that an erasure rewrites: a rewriting changes it."""
+    connection = await server.connect()
+    names = {name: f"{server.schema_of(ledger)}.{name}" for name in postgres.REWRITTEN}
+    found = {
+        n: await connection.fetchval("SELECT pg_relation_filenode($1::text::regclass)", at) for n, at in names.items()
+    }
+    await connection.close()
+    return found
+
+
+async def test_no_table_is_rewritten_while_a_snapshot_sees_a_deleted_row(own_server: Server, tmp_path: Path) -> None:
+    """Given a report that reads no table of the ledger and runs for an hour, when the desk looks again and again, then it copies no table, and cleans all of them after the report's end."""
+    ledger = await opened(own_server, tmp_path)
+    report = await own_server.connect()
+    async with ledger.write() as tx:
+        tx.execute(insert(tables.case_keys), {"subject": CASE, "kid": "1", "sealed": b"key"})
+    before = await files_of(own_server, ledger)
+    held = list[bool]()
+    async with report.transaction(isolation="repeatable_read"):
+        await report.fetch("SELECT 1")
+        async with ledger.write() as tx:
+            tx.execute(delete(tables.case_keys))
+        for _ in range(3):
+            await ledger.off_the_disk()
+            held.append(ledger.holds_deleted)
+        meanwhile = await files_of(own_server, ledger)
+    while ledger.holds_deleted:  # the server itself may have a snapshot for a moment, for its statistics
+        await ledger.off_the_disk()
+    after = await files_of(own_server, ledger)
+
+    assert held == [True, True, True]
+    assert meanwhile == before
+    assert not set(after.values()) & set(before.values())
+    await report.close()
+    await ledger.close()
+
+
 async def test_p6_deleted_keys_and_tasks_are_in_the_files_while_an_open_snapshot_sees_them(
     own_server: Server, tmp_path: Path
 ) -> None:

@@ -9,6 +9,7 @@ confirmed in the same transaction. If an agency confirms a deletion after a with
 import asyncio
 import json
 import sqlite3
+import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import SQLAlchemyError
 
 from nrmbus import telemetry
+from nrmbus.bus.periodic import doubled
 from nrmbus.desk import intake
 from nrmbus.desk.desk import Desk
 from nrmbus.desk.letters import case_keys, letters
@@ -58,6 +60,9 @@ from nrmbus.wire.names import TIMEKEEPER
 
 LOOK_EVERY: Final = 5.0
 """Seconds of the wall's clock between two looks at what is due."""
+
+LONGEST_PAUSE: Final = 300.0
+"""Seconds between two attempts to remove deleted rows from the files, at most: another program may read the ledger for hours."""
 
 TOGETHER: Final = 0.05
 """Seconds within which several commits lead to one look."""
@@ -96,6 +101,7 @@ async def run(desk: Desk, home: Path, ready: Callable[[], bool]) -> None:
     all letters to these keys were handed over, or have left the inbox.
     """
     seen, said = 0, None
+    failed, again = 0, 0.0
     is_first = True  # a desk killed after a deletion has left deleted pages in the file
     while True:
         try:
@@ -109,9 +115,13 @@ async def run(desk: Desk, home: Path, ready: Callable[[], bool]) -> None:
                 await delete_stopped(desk)
                 await end_uploads(desk.seat)
                 await end_drafts(desk.seat)
-                if is_first or desk.seat.ledger.holds_deleted:
+                if not desk.seat.ledger.holds_deleted:
+                    failed, again = 0, 0.0
+                if is_first or (desk.seat.ledger.holds_deleted and time.monotonic() >= again):
                     await desk.seat.ledger.off_the_disk()
                     is_first = False
+                    failed += 1
+                    again = time.monotonic() + doubled(LOOK_EVERY, failed, LONGEST_PAUSE)
                 said = await remind(desk.seat, said)
             seen = await _until_asked(desk.seat.ledger, seen)
         except _PASSING as error:
