@@ -2,6 +2,9 @@
 
 The lock lives exactly as long as that connection. So a desk that can commit holds the lock. A desk without its connection
 cannot write another row, even if it does not know yet: it opens the ledger again and reads its whole state again.
+
+Only an upgrade of the tables has a connection of its own. It holds a second lock. Each desk waits for the end of that lock
+before it reads what release the tables are of. The upgrade is undone if the connection that writes is gone before its commit.
 """
 
 import asyncio
@@ -13,7 +16,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 import asyncpg
-from sqlalchemy import Connection, Engine, ExceptionContext, RootTransaction, event, text
+from sqlalchemy import Connection, Engine, ExceptionContext, RootTransaction, TextClause, event, text
 from sqlalchemy.exc import DBAPIError, DisconnectionError, OperationalError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
@@ -57,14 +60,18 @@ _STANDING: Final = text(
 )
 _TRY: Final = text(f"SELECT pg_try_advisory_lock({_LEDGER}, {_NAME})")
 _WAIT: Final = text(f"SELECT pg_advisory_lock({_LEDGER}, {_NAME})")
+_UPGRADE: Final = text(f"SELECT pg_advisory_xact_lock({_LEDGER + 1}, {_NAME})")
 # Less than `ANSWER_SECONDS`, so that the connection lives on.
 _NOT_FOR_EVER: Final = text("SET LOCAL lock_timeout = '5s'")
-_HOLDER: Final = text(
-    "SELECT pid, a.application_name FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE l.locktype = 'advisory'"  # noqa: S608 - of constants
-    f" AND l.granted AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"
-    f" AND l.classid = {_LEDGER} AND l.objid = {_NAME}::oid"
+_HELD: Final = (
+    "l.locktype = 'advisory' AND l.granted AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"  # noqa: S608 - of constants
+    f" AND l.objid = {_NAME}::oid AND l.classid"
 )
-_PUT_OUT: Final = text("SELECT pg_terminate_backend(:pid)")
+_HOLDER: Final = text(
+    f"SELECT pid, a.application_name FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE {_HELD} = {_LEDGER}"  # noqa: S608 - of constants
+)
+_PUT_OUT: Final = text(f"SELECT pg_terminate_backend(pid) FROM pg_locks l WHERE {_HELD} IN ({_LEDGER}, {_LEDGER + 1})")  # noqa: S608 - of constants
+_STILL_HELD: Final = (asyncpg.LockNotAvailableError.__name__, asyncpg.QueryCanceledError.__name__)
 _AWAY: Final = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 _UNFIT: Final = (asyncpg.ClientConfigurationError, UnicodeError)
 """Errors of an address that no server will ever answer at: a member with a slip, a host that cannot be a name."""
@@ -156,7 +163,7 @@ class Postgres:
     async def open(self, agency: str, patience: float, *, puts_out: bool) -> None:
         """Connect, take the lock after at most *patience* seconds, and make or upgrade the tables.
 
-        *puts_out* ends the connection of the desk that has the lock.
+        *puts_out* ends the connection of the desk that has the lock, and its upgrade of the tables.
 
         Raises:
             DeskError: ``ledger_away`` if the server does not answer, refuses, or lets this desk write nothing, ``ledger_held``
@@ -175,20 +182,30 @@ class Postgres:
             await self._lock(self._writer, patience, puts_out=puts_out)
             driver: Any = self._writer.connection.driver_connection
             driver.add_termination_listener(lambda _: self.lost.set())
-            self._bring_up(self._writer)
+            await self._bring_up(self._writer)
         except SQLAlchemyError as error:
             raise DeskError("ledger_away", safe={"error": _kind(error)}) from None
-        self._watch = asyncio.create_task(self._look())
 
-    def _bring_up(self, writer: Connection) -> None:
-        """Make or upgrade the tables, if they are not of this release, by a connection whose statements may take long."""
+    async def _bring_up(self, writer: Connection) -> None:
+        """Make or upgrade the tables, if they are not of this release, by a connection whose statements may take long.
+
+        An upgrade that another desk has begun ends first, by its commit or with its connection.
+        """
+        while not self._waited_for(writer, _UPGRADE):  # noqa: ASYNC110 - a task is cancelled only where it awaits
+            await asyncio.sleep(0)
         with writer.begin():
-            if schema.revision_of(writer) == schema.REVISION:
-                return
+            is_current = schema.revision_of(writer) == schema.REVISION
+        # From here on, since a proxy may close a connection that is idle during a long upgrade.
+        self._watch = asyncio.create_task(self._look())
+        if is_current:
+            return
         engine = making(self._address)
         try:
-            with engine.connect() as connection:
-                schema.bring_up(connection)
+            with engine.connect() as connection, connection.begin():
+                connection.execute(_UPGRADE)
+                schema.bring_up_within(connection)
+                async with self._free:
+                    _require_writable(writer)
         finally:
             engine.dispose()
 
@@ -200,8 +217,8 @@ class Postgres:
                     return
                 holder = writer.execute(_HOLDER).first()
                 if holder and puts_out:
-                    writer.execute(_PUT_OUT, {"pid": holder.pid})
-            if holder and puts_out and self._waited_for(writer):
+                    writer.execute(_PUT_OUT)
+            if holder and puts_out and self._waited_for(writer, _WAIT):
                 return
             # A lock without a holder was given back between the two statements, or nobody may see who has it.
             if asyncio.get_running_loop().time() >= (until if holder else until + CONNECT_SECONDS):
@@ -209,17 +226,17 @@ class Postgres:
             await asyncio.sleep(_HELD_LOOK)
 
     @staticmethod
-    def _waited_for(writer: Connection) -> bool:
-        """Wait in the server's queue for the lock of a desk that was put out; return whether *writer* has it.
+    def _waited_for(writer: Connection, lock: TextClause) -> bool:
+        """Wait some seconds in the server's queue for the *lock* of a desk that was put out; return whether *writer* got it.
 
-        The desk that was put out asks for the lock again within a second, and whoever only asks now and then may be later.
+        The desk that was put out asks for its lock again within a second, and whoever only asks now and then may be later.
         """
         try:
             with writer.begin():
                 writer.execute(_NOT_FOR_EVER)
-                writer.execute(_WAIT)
+                writer.execute(lock)
         except DBAPIError as error:
-            if error.connection_invalidated:
+            if _kind(error) not in _STILL_HELD:
                 raise
             return False
         return True

@@ -40,11 +40,16 @@ def bring_up(connection: Connection) -> None:
         DeskError: ``ledger_unknown`` if a release that this one does not know made the tables.
     """
     with connection.begin():
-        revision = revision_of(connection)
-        if revision is None:
-            make(connection)
-        elif revision != REVISION:
-            migrate(connection)
+        bring_up_within(connection)
+
+
+def bring_up_within(connection: Connection) -> None:
+    """Make or upgrade the tables within the open transaction. Raises DeskError as `bring_up`."""
+    revision = revision_of(connection)
+    if revision is None:
+        make(connection)
+    elif revision != REVISION:
+        migrate(connection)
 
 
 def make(connection: Connection) -> None:
