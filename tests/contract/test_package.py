@@ -26,8 +26,8 @@ from contract.tree import ROOT, files, lay
 from nrmbus.bus.folder import cache_home
 
 FOR_A_CLONE: Final = re.compile(
-    r"nrmbus/(published/(?!__init__\.py|compatibility\.py|conformance/|asyncapi/templates/)|play/(chaos|chaos_report|load|matching)\.py"
-    r"|play/scenarios/(08|09|1\d)-|rules/grounds\.py)"
+    r"nrmbus/(published/(?!__init__\.py|compatibility\.py|conformance/)|play/(chaos|chaos_report|load|matching)\.py"
+    r"|play/scenarios/(03|08|09|1\d)-|rules/grounds\.py)"
 )
 """What only a clone has: modules that work on its `schemas/`, pages or processes, a prototype, and stories that the package itself does not play."""
 
@@ -155,7 +155,7 @@ words = [(each.domain, len(each)) for language in LANGUAGES for each in catalogu
 home = Path(nrmbus.__file__).parent
 templates = {"desk/web/acts": "acts/fields.html.j2", "auditor/web/pages": "event.html.j2", "public": "write.html.j2", "web": "components/rules.html.j2"}
 pages = [environment(home / room / "templates").loader.get_source(None, name)[0] for room, name in templates.items()]
-pages += [environment_of(home / room / "templates").loader.get_source(None, "page.html.j2")[0] for room in ("desk/http", "published/asyncapi")] + [policy()]
+pages += [environment_of(home / room / "templates").loader.get_source(None, "page.html.j2")[0] for room in ("desk/http",)] + [policy()]
 story = read(find(Path("01-woman-referred-by-ngo")))
 rules = [(name, load_profile(name).digest) for name in profile_names()]
 lists = [(room, [each.empty.lead for each in file.queues], [each.name for each in file.boards], sorted(file.tasks.items())) for room, file in files().items()]
