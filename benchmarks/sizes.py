@@ -194,7 +194,7 @@ class _Growing:
                 tx.execute(insert(tables.inbox), inbox)
                 tx.execute(insert(tables.events), events)
                 tx.execute(insert(tables.outbox), outbox)
-                ledger.advance(tx, 0, Position(self._inbox, digest, self._inbox))
+                ledger.advance(0, Position(self._inbox, digest, self._inbox))
 
     async def _heard(self, out: Out) -> None:
         """Hear one receipt, as the desk does."""
