@@ -361,7 +361,7 @@ async def test_each_permission_asks_for_a_scope_of_the_token_that_gives_it(tmp_p
         lacks = dict[str, str | None]()
         for each in PERMISSIONS:
             settings = StaffSettings.read({"roles": {"worker": [each]}})
-            here.behind.__dict__["staff"] = Staff(here.desk.seat, settings)
+            here.behind._staff = Staff(here.desk.seat, settings)
             asked = {"name": f"May {each.replace('_', ' ')}", "roles": ["worker"]}
             answer = (await here.door.post("/v1/staff", json=asked, headers=headers)).json()
             lacks[each] = answer.get("scope")
@@ -378,7 +378,7 @@ async def test_a_member_whose_roles_grow_meanwhile_is_not_reset_by_a_token_that_
     async with desk_of("ngo-a", tmp_path) as here:
         new = NewToken(name="page", scopes=("administer", "read"), ends=wall_now() + DAY)
         token = (await here.behind.tokens.add(new, LOCAL))["token"]
-        here.behind.__dict__["staff"] = Staff(here.desk.seat, StaffSettings.read({"roles": {"worker": ["read_cases"]}}))
+        here.behind._staff = Staff(here.desk.seat, StaffSettings.read({"roles": {"worker": ["read_cases"]}}))
         staff = here.behind.staff
         member, _ = await staff.add(NewMember(name="A Colleague", roles=("worker",)), "door.json")
         known = staff.members.secrets_of(member.number)

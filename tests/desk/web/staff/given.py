@@ -85,7 +85,7 @@ async def office(
     """Yield the desk of *agency* with a browser at its pages; the clock of its sessions stands."""
     clock = StandingClock()
     async with desk_of(agency, home) as here:
-        here.behind.__dict__["staff"] = Staff(here.desk.seat, settings or StaffSettings(), clock.now)
+        here.behind._staff = Staff(here.desk.seat, settings or StaffSettings(), clock.now)
         transport = httpx.ASGITransport(AgencyPages(here.behind))
         async with httpx.AsyncClient(transport=transport, base_url=site, headers={"accept-language": "en"}) as browser:
             yield Office(here, clock, browser)
