@@ -123,10 +123,11 @@ class Desk:
         return self.published.to_mapping()
 
     patiently = Door.patiently
+    _at = None
 
-    def look_again(self) -> bool:
+    def _has_moved(self, at: None) -> bool:
         """Return that the desk has not moved."""
-        return False
+        return self._at is not at
 
     async def publish(self, event: dict[str, Any], *, wait: float) -> dict[str, Any]:
         """Take the event."""
