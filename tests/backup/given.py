@@ -1,7 +1,8 @@
 """A backup without a bus: an invented history with its directory, checkpoint and inboxes, in files."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from itertools import count
 from pathlib import Path
@@ -12,7 +13,10 @@ import pytest
 from agencies import cosignature, home, log_keys
 from nrmbus.backup.records import Kept, Writer
 from nrmbus.backup.store import Manifest, Partition, Store
+from nrmbus.bus.folder import BusFolder
+from nrmbus.environment import KEY_FILE
 from nrmbus.wire import history
+from nrmbus.wire.keys import keyfile
 from nrmbus.wire.log.checkpoint import AddCheckpoint, Checkpoint, origin_of
 from nrmbus.wire.log.merkle import Frontier, leaf_hash
 from nrmbus.wire.log.note import Note
@@ -21,9 +25,24 @@ from nrmbus.wire.record import Record
 from registrar.given import Bus, as_record
 
 MADE = "2026-11-27T12:00:00Z"
+SECRET = b"a passphrase of the example"
 SIGNED_AT = 1_772_427_600
 MARKER = 1
 """Offsets that Kafka takes for itself behind each transaction."""
+
+
+@contextmanager
+def sealed_folder(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[BusFolder]:
+    """Yield the folder below *home* of a bus on another machine, whose keys are sealed under a key file beside it."""
+    key = home / "key"
+    key.touch(mode=0o600)
+    key.write_bytes(SECRET)
+    monkeypatch.setenv(KEY_FILE.name, str(key))
+    keyfile.hold(keyfile.Passphrase(SECRET))
+    folder = BusFolder(home / "home")
+    folder.create(bootstrap="127.0.0.1:9", tls=False)
+    yield folder
+    keyfile.hold(None)
 
 
 @cache

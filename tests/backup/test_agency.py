@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import NullPool, create_engine
 from typer.testing import CliRunner
 
-from backup.given import replaced_while_open
+from backup.given import SECRET, replaced_while_open, sealed_folder
 from nrmbus.backup import make
 from nrmbus.backup.errors import BackupError
 from nrmbus.backup.folders import keep, of_part, paths, put_back
@@ -32,28 +32,20 @@ from nrmbus.intake.store import IntakeStore
 from nrmbus.wire.keys import keyfile
 from nrmbus.wire.keys.keys import SigningKey
 
-SECRET = b"a passphrase of the example\n"
 READ = "INSERT INTO reads (at, who, subject, source, event, part, purpose) VALUES ('', 'S-1', '', '', '', '', '')"
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[BusFolder]:
     """Yield a folder with an agency's desk, whose bus is on another machine; its keys are sealed under a key file elsewhere."""
-    key = tmp_path / "key"
-    key.touch(mode=0o600)
-    key.write_bytes(SECRET)
-    monkeypatch.setenv(KEY_FILE.name, str(key))
-    keyfile.hold(keyfile.Passphrase(SECRET.strip()))
-    folder = BusFolder(tmp_path / "home")
-    folder.create(bootstrap="127.0.0.1:9", tls=False)
-    agency = folder.agency("ngo-b")
-    Identity.at(agency.path, agency.id)
-    write_json(agency.agency_json, {"agency": agency.id, "role": "ngo_legal"})
-    with create_engine(f"sqlite:///{agency.ledger}", poolclass=NullPool).connect() as connection:
-        schema.bring_up(connection)
-    read(agency)
-    yield folder
-    keyfile.hold(None)
+    with sealed_folder(tmp_path, monkeypatch) as folder:
+        agency = folder.agency("ngo-b")
+        Identity.at(agency.path, agency.id)
+        write_json(agency.agency_json, {"agency": agency.id, "role": "ngo_legal"})
+        with create_engine(f"sqlite:///{agency.ledger}", poolclass=NullPool).connect() as connection:
+            schema.bring_up(connection)
+        read(agency)
+        yield folder
 
 
 def read(agency: AgencyFolder) -> None:
@@ -93,7 +85,7 @@ def test_a_whole_folder_comes_back_on_another_machine(folder: BusFolder, tmp_pat
     typed("restore", store, "--data", elsewhere.path)
 
     assert content(elsewhere) == content(folder)
-    assert not [path for path in store.rglob("*") if path.is_file() and SECRET.strip() in path.read_bytes()]
+    assert not [path for path in store.rglob("*") if path.is_file() and SECRET in path.read_bytes()]
     with closing(sqlite3.connect(elsewhere.agency("ngo-b").ledger)) as ledger:
         assert ledger.execute("SELECT count(*) FROM reads").fetchone() == (1,)
 

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import NullPool, create_engine
 from typer.testing import CliRunner
 
+from backup.given import sealed_folder
 from nrmbus.backup import folders, make, restore
 from nrmbus.backup.errors import BackupError
 from nrmbus.backup.store import KEPT_DAYS, Manifest, Store
@@ -23,11 +24,8 @@ from nrmbus.cli.app import app
 from nrmbus.desk.state import beginnings, integrity
 from nrmbus.desk.store import schema
 from nrmbus.directory import Identity, Operator
-from nrmbus.environment import KEY_FILE
-from nrmbus.wire.keys import keyfile
 from nrmbus.wire.keys.keys import SigningKey
 
-SECRET = b"a passphrase of the example"
 LEDGER = "agencies/ngo-b/ledger.sqlite"
 READ = "INSERT INTO positions (partition, inbox_number, digest, next_offset) VALUES (0, {0}, '', {0}) ON CONFLICT DO UPDATE SET inbox_number = {0}"
 LOST = "INSERT INTO beginnings (partition, previous, until, noticed, lost) VALUES (0, '', 9, '2026-11-30T10:00:00Z', 1)"
@@ -38,19 +36,12 @@ KEEP = 2
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[BusFolder]:
     """Yield a folder with an agency's desk, which has read three deliveries; its keys are sealed under a key file elsewhere."""
-    key = tmp_path / "key"
-    key.touch(mode=0o600)
-    key.write_bytes(SECRET)
-    monkeypatch.setenv(KEY_FILE.name, str(key))
-    keyfile.hold(keyfile.Passphrase(SECRET))
-    folder = BusFolder(tmp_path / "home")
-    folder.create(bootstrap="127.0.0.1:9", tls=False)
-    agency = folder.agency("ngo-b")
-    Identity.at(agency.path, agency.id)
-    write_json(agency.agency_json, {"agency": agency.id, "role": "ngo_legal"})
-    begun(agency, READ.format(3))
-    yield folder
-    keyfile.hold(None)
+    with sealed_folder(tmp_path, monkeypatch) as folder:
+        agency = folder.agency("ngo-b")
+        Identity.at(agency.path, agency.id)
+        write_json(agency.agency_json, {"agency": agency.id, "role": "ngo_legal"})
+        begun(agency, READ.format(3))
+        yield folder
 
 
 def begun(agency: AgencyFolder, *statements: str) -> None:

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import NullPool, create_engine
 from typer.testing import CliRunner
 
-from backup.given import MADE, replaced_while_open
+from backup.given import MADE, replaced_while_open, sealed_folder
 from nrmbus.backup.store import Manifest, Store
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.private_files import write_json
@@ -22,7 +22,6 @@ from nrmbus.environment import KEY_FILE
 from nrmbus.wire.keys import keyfile
 from nrmbus.wire.keys.keys import SigningKey
 
-SECRET = b"a passphrase of the example"
 THIEF = SigningKey(bytes(range(32)))
 LEDGER = "agencies/shelter/ledger.sqlite"
 
@@ -30,20 +29,13 @@ LEDGER = "agencies/shelter/ledger.sqlite"
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[BusFolder]:
     """Yield the folder of a bus with its operator's key and the desk of a shelter, whose ledger was lost."""
-    key = tmp_path / "key"
-    key.touch(mode=0o600)
-    key.write_bytes(SECRET)
-    monkeypatch.setenv(KEY_FILE.name, str(key))
-    keyfile.hold(keyfile.Passphrase(SECRET))
-    folder = BusFolder(tmp_path / "home")
-    folder.create(bootstrap="127.0.0.1:9", tls=False)
-    Operator(folder.path)
-    Identity.at(folder.service("registrar"), "registrar")
-    agency = folder.agency("shelter")
-    Identity.at(agency.path, agency.id)
-    write_json(agency.agency_json, {"agency": agency.id, "role": "shelter_state"})
-    yield folder
-    keyfile.hold(None)
+    with sealed_folder(tmp_path, monkeypatch) as folder:
+        Operator(folder.path)
+        Identity.at(folder.service("registrar"), "registrar")
+        agency = folder.agency("shelter")
+        Identity.at(agency.path, agency.id)
+        write_json(agency.agency_json, {"agency": agency.id, "role": "shelter_state"})
+        yield folder
 
 
 @pytest.fixture

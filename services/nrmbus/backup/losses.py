@@ -24,8 +24,8 @@ _SAME: Final = ("bus", "kind", "agency", "signer")
 def earlier(store: Store, manifest: Manifest) -> Mapping[str, int]:
     """Return the ledgers and keys that are worth more in an earlier backup than in *manifest*, each with its generation.
 
-    That is the newest one of those that are worth most. Only backups that the same key signed count: a stranger's ledger
-    is not even opened.
+    Of the backups in which a file is worth most, the newest one is named. A backup that another key signed does not count:
+    a stranger's ledger is not even opened.
     """
     worth = _Worth(store)
     best: dict[str, int] = {}

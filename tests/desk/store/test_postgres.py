@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from agencies import BUS, CASE, SIGNAL
 from desk.documents.test_sharing import uploaded
 from desk.given import CANARY, desk_of
 from desk.kept import kept_on
+from desk.store.on_servers import DUE, advanced, opened, opened_again
 from nrmbus.bus import machine
 from nrmbus.bus.agency_folder import AgencyFolder
 from nrmbus.bus.private_files import write_json
@@ -27,38 +28,17 @@ from nrmbus.desk.outbox import drafts
 from nrmbus.desk.state import labels
 from nrmbus.desk.store import postgres, tables
 from nrmbus.desk.store.address import Address
-from nrmbus.desk.store.ledger import Ledger, Position, open_task
+from nrmbus.desk.store.ledger import Ledger, open_task
 from nrmbus.desk.store.place import place_of
 from nrmbus.desk.store.suspending import suspend
 from patience import eventually
-from postgres import EACH_SERVER, Server, serving
-
-DUE = Position(inbox_number=1, digest="1" * 64, next_offset=1)
-
-
-@pytest.fixture(scope="module", params=EACH_SERVER)
-def own_server(request: pytest.FixtureRequest) -> Iterator[Server]:
-    """Yield a PostgreSQL server to be killed."""
-    with serving() as server:
-        yield server
+from postgres import Server
 
 
 @pytest.fixture(autouse=True)
 async def _suspending() -> None:
     """Have the test's tasks wait inside statements."""
     suspend(asyncio.get_running_loop())
-
-
-async def opened(server: Server, path: Path) -> Ledger:
-    """Return the ledger of a desk, without patience for another one."""
-    place = await server.at(path)
-    return await Ledger.open(place, bus=BUS, agency="vac", patience=0.0)
-
-
-async def advanced(ledger: Ledger) -> None:
-    """Commit that partition 0 was read to `DUE`."""
-    async with ledger.write():
-        ledger.advance(0, DUE)
 
 
 async def close_of(server: Server, driver: Any) -> None:
@@ -266,11 +246,6 @@ async def test_a_killed_server_loses_the_ledger_and_not_what_it_has(own_server: 
     again = await opened(own_server, tmp_path)
     assert again.positions[0] == DUE
     await again.close()
-
-
-async def opened_again(ledger: Ledger) -> Ledger:
-    """Open the same ledger once more."""
-    return await Ledger.open(ledger.place, bus=BUS, agency="vac", patience=0.0)
 
 
 async def test_a_server_that_does_not_answer_is_given_up_and_the_loop_goes_on(

@@ -1,7 +1,5 @@
 """A ledger's tables on a server are upgraded by one desk, however long it takes and whoever takes over meanwhile."""
 
-# ruff: noqa: F811 - a fixture of another module is an argument here
-
 import asyncio
 from pathlib import Path
 
@@ -9,12 +7,19 @@ import pytest
 from sqlalchemy import Connection, text
 
 from agencies import BUS
-from desk.store.test_postgres import _suspending, advanced, opened, opened_again, own_server  # noqa: F401 - fixtures
+from desk.store.on_servers import advanced, opened, opened_again
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.store import postgres, schema
 from nrmbus.desk.store.ledger import Ledger
+from nrmbus.desk.store.suspending import suspend
 from patience import eventually
 from postgres import Server
+
+
+@pytest.fixture(autouse=True)
+async def _suspending() -> None:
+    """Have the test's tasks wait inside statements."""
+    suspend(asyncio.get_running_loop())
 
 
 async def test_an_upgrade_of_the_tables_may_take_longer_than_any_other_statement(
