@@ -322,3 +322,28 @@ def test_p1_each_lost_ledger_comes_back_from_the_last_backup_before_its_own_loss
     restore.one_part(backups, manifest, folder, "ledger", lambda _: None, lambda *_: None)
 
     assert (has_read(agency), has_read(other)) == (3, 7)
+
+
+@pytest.mark.thorough
+def test_p6_a_lost_key_brings_back_no_old_key_of_another_agency(folder: BusFolder) -> None:
+    """Given an agency that lost a key, and another one that removed a key on purpose since, when the keys of both are restored, then only the lost one comes back from the older backup."""
+    agency, other = folder.agency("ngo-b"), folder.agency("ngo-c")
+    Identity.at(other.path, "ngo-c")
+    write_json(other.agency_json, {"agency": "ngo-c", "role": "ngo_legal"})
+    witness, current, removed = (
+        agency.keys / "witness.seed", other.keys / "sealing.seed", other.keys / "next" / "sealing.seed",
+    )  # fmt: skip
+    removed.parent.mkdir()
+    removed.write_bytes(current.read_bytes())
+    Operator(folder.path)
+    shared = folder.keys / "operator.pub"
+    of_bus(folder, shared, witness, current, removed)
+    witness.unlink()
+    removed.unlink()
+    of_bus(folder, shared, current)
+
+    found = restore.sources(store(folder), folder, "keys", None, Trust())
+
+    assert found["agencies/ngo-b/keys/witness.seed"] == 1
+    assert {path for path, number in found.items() if number == 1} == {"agencies/ngo-b/keys/witness.seed"}
+    assert found["agencies/ngo-c/keys/sealing.seed"] == 2

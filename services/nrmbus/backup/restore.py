@@ -160,13 +160,16 @@ def sources(store: Store, target: BusFolder, part: str, agency: str | None, trus
         for path, number in losses.earlier(store, newest).items()
         if path.startswith(below) and folders.of_part(part, path) and (agency or losses.is_awaited(target, path))
     }
-    # Only keys of a few names are compared, so the others of a lost folder come from the backup that has the compared ones.
-    numbers = {newest.generation, *(lost.values() if part == "keys" else ())}
+    # Only keys of a few names are compared, so the others of their folder come from the backup that has the compared ones.
+    homes = {newest.generation: {below}}
+    if part == "keys":
+        for path, number in lost.items():
+            homes.setdefault(number, set()).add(path.rpartition("/keys/")[0] + "/")
     found = {
         path: number
-        for number in sorted(numbers)
+        for number in sorted(homes)
         for path in store.manifest(number).files
-        if path.startswith(below) and folders.of_part(part, path)
+        if path.startswith(tuple(homes[number])) and folders.of_part(part, path)
     }
     return found | lost
 

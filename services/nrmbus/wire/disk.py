@@ -29,9 +29,8 @@ def flush(descriptor: int) -> None:
             try:
                 fcntl.fcntl(descriptor, full)
             except OSError as error:
-                if (
-                    error.errno == errno.EIO
-                ):  # any other error means that a share of another machine has no such command
+                # Any other error means that the file is on a share of another machine, which has no such command.
+                if error.errno == errno.EIO:
                     raise
 
 

@@ -67,7 +67,7 @@ KeyFileCode = Literal[
 
 _SENTENCES: Final[dict[KeyFileCode, str]] = {
     "key_locked": f"Private keys are sealed: name the key file with {SETTING}=FILE, or run this where it can ask for the passphrase.",
-    "key_passphrase_wrong": "The passphrase or key file does not open the private keys here: give the one that they were sealed under.",
+    "key_passphrase_wrong": "The passphrase or key file does not open the private keys here: give the one that they were sealed under. After a restore from before nrmbus keys change, give that command once more with the same two.",
     "key_malformed": "A private key's file cannot be read: restore it from a backup.",
     "key_file_missing": "The file that {named} names cannot be read: mount or restore it, or name another.",
     "key_file_open_to_others": "The file that {named} names can be read by others than its owner: chmod 600 FILE.",
