@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final
 
 import typer
 import yaml
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from jinja2 import Environment, FunctionLoader, StrictUndefined, select_autoescape
 
 from nrmbus.auditor.history.history import Audited
 from nrmbus.auditor.reports.holders import AccessRecord, Holder, HoldersReport, Written, held
@@ -35,7 +35,6 @@ from nrmbus.web.words import Words
 
 app = Commands()
 
-_HERE: Final = Path(__file__).parent
 _AUDITOR: Final = "auditor"
 
 
@@ -194,7 +193,7 @@ class Report:
     def html(self) -> str:
         """Return the report as one page that loads nothing."""
         environment = Environment(
-            loader=FileSystemLoader(_HERE),
+            loader=FunctionLoader(lambda name: packed(f"cli/audit/{name}").read_text(encoding="utf-8")),
             autoescape=select_autoescape(["j2"]),
             undefined=StrictUndefined,
             trim_blocks=True,

@@ -10,6 +10,7 @@ from typing import Any, Final, Literal, Protocol, get_args
 import yaml
 
 from nrmbus.desk.errors import DeskError
+from nrmbus.packed import packed
 
 Role = Literal["worker", "duty_officer", "supervisor", "administrator"]
 Permission = Literal[
@@ -85,7 +86,7 @@ def _read(found: Any) -> dict[Role, frozenset[Permission]]:
 @cache
 def defaults() -> Given:
     """Return the permissions of each role at an agency that has set nothing."""
-    return MappingProxyType(_read(yaml.safe_load(Path(__file__).with_name("roles.yaml").read_text(encoding="utf-8"))))
+    return MappingProxyType(_read(yaml.safe_load(packed("desk/staff/roles.yaml").read_text(encoding="utf-8"))))
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 from functools import cache
-from pathlib import Path
 from typing import Any, Final
 
 import yaml
@@ -15,6 +14,7 @@ from nrmbus.desk.web.shell import Visit
 from nrmbus.desk.web.work.kinds import LODGING
 from nrmbus.events.case import SignalRecorded
 from nrmbus.events.model import Data
+from nrmbus.packed import packed
 from nrmbus.web import names
 from nrmbus.wire.ids import new_event_id, new_ref
 
@@ -31,13 +31,12 @@ INTERPRETER: Final = "sealed.interpreter"
 MOST_EVENTS: Final = 8
 REFS_OF_ONE: Final = 4
 """References of a guide: of the referral to the deciding body, to those who are asked, of the bed, and to those who are told."""
-_HERE: Final = Path(__file__).parent
 
 
 @cache
 def takers() -> Mapping[str, tuple[str, ...]]:
     """Return the roles that take each service."""
-    read = yaml.safe_load((_HERE / "services.yaml").read_text(encoding="utf-8"))
+    read = yaml.safe_load(packed("desk/web/acts/services.yaml").read_text(encoding="utf-8"))
     return {service: tuple(roles) for service, roles in read.items()}
 
 
