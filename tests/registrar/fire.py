@@ -2,12 +2,12 @@
 
 import asyncio
 import json
+import os
 import signal
 import time
 from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -26,10 +26,12 @@ from nrmbus.play.trail import Anomalies, check
 from nrmbus.wire import ids
 from nrmbus.wire.names import CASES
 from patience import PATIENCE, eventually
-from registrar.launch import launch
+from registrar.launch import freezes, launch, launch_unfenced
 
 AHEAD = 1000
 """How many events senders are ahead of the registrars: on a busy machine they would otherwise heap up work without end."""
+RATE = 300
+"""Events a second that are sent, if registrars keep up."""
 FIRST = {"ngo-a": "ngo_outreach", "ngo-l": "ngo_legal", "vac": "vac", "special-unit": "special_unit"}
 
 
@@ -49,10 +51,15 @@ class Place:
             log, place = self._folder.path / f"registrar-{self.name}.log", {"NRMBUS_PLACE": self.name}
             self._process = Forked(log, self._run, self._folder.path, environment=place)
 
+    @property
+    def pid(self) -> int:
+        """The number of its process."""
+        assert self._process is not None
+        return self._process.pid
+
     def signal(self, number: int) -> None:
         """Send it a signal."""
-        assert self._process is not None
-        self._process.send_signal(number)
+        os.kill(self.pid, number)
 
     def end(self) -> None:
         """Kill it for good."""
@@ -83,15 +90,14 @@ def patient_producer(where: Where, transactional_id: str | None = None) -> AIOKa
 class Fire(AbstractAsyncContextManager["Fire"]):
     """The bus, its places and its senders; leaving the block ends everything."""
 
-    def __init__(self, home: Path, *, partitions: int, places: int, rate: int = 300, sabotage: bool = False) -> None:
+    def __init__(self, home: Path, *, partitions: int, places: int, sabotage: bool = False) -> None:
         self.folder = BusFolder(home)
         # A broker with rights refuses the wrong transactional id before the check could see its effect.
         self.folder.create(partitions=partitions, tls=not sabotage)
         self.kafka = EmbeddedKafka(self.folder)
-        self.places = [
-            Place("abc"[number], self.folder, partial(launch, sabotage=sabotage)) for number in range(places)
-        ]
-        self.partitions, self.rate = partitions, rate
+        run = launch_unfenced if sabotage else launch
+        self.places = [Place("abc"[number], self.folder, run) for number in range(places)]
+        self.partitions = partitions
         self.acknowledged: list[tuple[str, str, str]] = []
         self.agencies: list[Agency] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -141,7 +147,7 @@ class Fire(AbstractAsyncContextManager["Fire"]):
                 self._registered += sum(map(len, (await reader.getmany(timeout_ms=200)).values()))
 
     def send(self) -> None:
-        """Every agency sends from now on, together *rate* a second."""
+        """Every agency sends from now on, together :data:`RATE` events a second."""
         for agency in self.agencies:
             self._tasks.append(asyncio.create_task(self._sender(agency)))
 
@@ -171,7 +177,7 @@ class Fire(AbstractAsyncContextManager["Fire"]):
                     await future
                     self.acknowledged.append((each.agency, each.subject, each.id))
                 await eventually("registrars keep up", lambda: not self._sending or not self._is_ahead())
-                pause = len(batch) * len(self.agencies) / self.rate - (time.monotonic() - started)
+                pause = len(batch) * len(self.agencies) / RATE - (time.monotonic() - started)
                 await asyncio.sleep(max(0, pause))
 
     def _is_ahead(self) -> bool:
@@ -221,10 +227,24 @@ class Fire(AbstractAsyncContextManager["Fire"]):
             await asyncio.sleep(0.2)
 
     async def freeze(self, place: Place, seconds: float) -> None:
-        """SIGSTOP, and SIGCONT after *seconds*: longer than a session, and it wakes up as a zombie."""
+        """SIGSTOP, and SIGCONT after *seconds*: longer than a session, and another place may own its shards by then."""
         place.signal(signal.SIGSTOP)
         await asyncio.sleep(seconds)
         place.signal(signal.SIGCONT)
+
+    async def freeze_inside(self, place: Place) -> None:
+        """SIGSTOP inside a transaction that is written, and SIGCONT when another place owns the shard."""
+        told = freezes(self.folder.path, place.pid)
+        told.touch()
+        await eventually("it is inside a transaction", lambda: not told.exists())
+        others, began = [each for each in self.places if each is not place], self._owned()
+        await eventually("another place owns the shard", lambda: self._owned() != began)
+        assert await self.owner() in others
+        place.signal(signal.SIGCONT)
+
+    def _owned(self) -> int:
+        """Return how often a shard was taken over."""
+        return sum(log.count('"event": "owns"') for log in self.logs())
 
     def logs(self) -> Iterable[str]:
         """Return the log of every place."""

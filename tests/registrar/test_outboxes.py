@@ -1,4 +1,4 @@
-"""Outboxes that somebody alters at the broker: a partition that no agency uses stops nobody, and no submission is passed over."""
+"""Reading of outboxes: what comes during a commit waits for one transaction, and what somebody alters at the broker stops nobody and has no submission passed over."""
 
 import asyncio
 import signal
@@ -12,10 +12,11 @@ from confluent_kafka.admin import NewPartitions
 
 from brokers import Broker
 from desk.live import live, log_of, signal_of
+from nrmbus.bus.aiokafka_patches import private
 from nrmbus.bus.kafka import clients, topics
 from nrmbus.bus.rate_limit import Pace, Rate
 from nrmbus.directory import SERVICES
-from nrmbus.registrar.owner import Owned, Owner
+from nrmbus.registrar.owner import FAIR_SHARE, FEW, Owned, Owner
 from nrmbus.telemetry import log
 from patience import LONGEST_WAIT, eventually
 
@@ -43,9 +44,44 @@ class Member:
         """Read nothing of *which*."""
         self.paused |= set(which)
 
-    async def getmany(self, *_: TopicPartition, **__: int) -> dict[TopicPartition, list[Any]]:
+    async def getmany(
+        self, *_: TopicPartition, timeout_ms: int = 0, max_records: int = 0
+    ) -> dict[TopicPartition, list[Any]]:
         """Return records with the next offsets."""
         return {OUTBOX: [SimpleNamespace(offset=each) for each in next(self._answers)]}
+
+
+class Submitting(Member):
+    """Consumer of one outbox to which somebody submits while it is read; a look that may wait ends with the first record."""
+
+    def __init__(self) -> None:
+        super().__init__({A: 1})
+        self._submitted, self._read = 0, 0
+        self._came = asyncio.Event()
+
+    def submit(self, count: int) -> None:
+        """Append *count* records to the outbox."""
+        self._submitted += count
+        self._came.set()
+
+    def resume(self, *which: TopicPartition) -> None:
+        """Read *which* again."""
+        self.paused -= set(which)
+
+    def seek(self, _: TopicPartition, offset: int) -> None:
+        """Read on from *offset*."""
+        self._read = offset
+
+    async def getmany(
+        self, *which: TopicPartition, timeout_ms: int = 0, max_records: int = 0
+    ) -> dict[TopicPartition, list[Any]]:
+        """Return what is there, and if *timeout_ms* is more than 0 at least one record."""
+        while timeout_ms and self._read == self._submitted:
+            self._came.clear()
+            await self._came.wait()
+        first, self._read = self._read, min(self._submitted, self._read + max_records)
+        records = [SimpleNamespace(topic=A, partition=0, offset=each) for each in range(first, self._read)]
+        return {which[0]: records} if records else {}
 
 
 @pytest.fixture(name="lines")
@@ -120,6 +156,50 @@ async def test_an_outbox_whose_offsets_begin_again_is_read_from_there(
     assert taken == [[4, 5], [0], [1, 2, 3], [4, 5, 6, 7]]
     assert owned.taken == {OUTBOX: 8}
     assert lines == [("offsets_again", {"topic": A, "partition": 0, "offset": 6})]
+
+
+@pytest.mark.parametrize(
+    ("read", "later", "expected"),
+    [
+        (1, 2, [[0], [1, 2, 3]]),
+        (FEW - 1, FAIR_SHARE, [[0], [*range(1, FAIR_SHARE)], [*range(FAIR_SHARE, FAIR_SHARE + FEW)]]),
+        (FEW, 2, [[0], [*range(1, FEW + 1)], [FEW + 1, FEW + 2]]),
+    ],
+    ids=["a few", "never more than the fair share", "a batch that is worth a transaction"],
+)
+async def test_what_comes_during_a_commit_is_in_the_next_transaction(
+    monkeypatch: pytest.MonkeyPatch, read: int, later: int, expected: list[list[int]]
+) -> None:
+    """Given a transaction under way and a small batch read behind it, when more is submitted before the commit, then the next transaction has that too, in order."""
+    member, transactions = Submitting(), list[list[int]]()
+    owner, seen = owner_of(member, monkeypatch), 0
+
+    async def check(records: list[Any], _now: object) -> list[Any]:
+        nonlocal seen
+        seen += len(records)
+        return [SimpleNamespace(incoming=SimpleNamespace(raw=each.offset.to_bytes(8))) for each in records]
+
+    async def transact(owned: Owned, checked: list[Any], _size: int) -> None:
+        transactions.append([int.from_bytes(each.incoming.raw) for each in checked])
+        if len(transactions) == 1:
+            member.submit(read)
+            await eventually("the batch behind it is read and checked", lambda: seen == 1 + read)
+            member.submit(later)
+        owned.stopping = sum(map(len, transactions)) == 1 + read + later
+
+    monkeypatch.setattr(owner, "_batcher", SimpleNamespace(check=check))
+    monkeypatch.setattr(owner, "_transact", transact)
+    monkeypatch.setattr(owner, "_clock", SimpleNamespace(now=lambda: None))
+    monkeypatch.setattr(owner, "_catch_up", lambda _: asyncio.sleep(0))
+    monkeypatch.setattr(owner, "_pace", Pace(Rate(at_once=1000, a_second=1)))
+    monkeypatch.setattr(private, "wait_for_silent", lambda *_: None)
+    member.submit(1)
+    owned = Owned(0, cast("Any", SimpleNamespace(memory=SimpleNamespace(number=0))), *[cast("Any", None)] * 3)
+    owned.ready, owned.positions = True, {OUTBOX: 0}
+    owned.size = cast("Any", SimpleNamespace(parts=lambda checked, _: [(checked, 0)] if checked else []))
+    await owner._serve(0, [OUTBOX], owned)
+
+    assert transactions == expected
 
 
 @pytest.mark.slow
