@@ -1,7 +1,6 @@
 """How long a registrar takes to start, with a snapshot and without, as its history grows."""
 
 import asyncio
-import json
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
-from throughput import CASES, SENDERS, admitted, agencies_of, bus, registrar, size_of, spread, ways
+from throughput import CASES, SENDERS, admitted, agencies_of, bus, line_of, registrar, size_of, spread, ways
 from town import shard_of
 
 from nrmbus.bus.folder import BusFolder
@@ -100,18 +99,6 @@ async def _sent(producer: Any, out: Out) -> Any:
     return await producer.send(out.topic, value=out.value, key=out.key, headers=out.all_headers(), partition=0)
 
 
-def _line(log: Path, event: str) -> dict[str, Any]:
-    """Wait until the log has *event*; return the line."""
-    until = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < until:
-        for line in log.read_text().splitlines():
-            if f'"event": "{event}"' in line:
-                found: dict[str, Any] = json.loads(line)
-                return found
-        time.sleep(0.005)
-    raise AssertionError(f"the registrar did not say {event}")
-
-
 @contextmanager
 def history(home: Path, count: int) -> Iterator[History]:
     """Run a broker whose topic has *count* registrations, ten of a case, until the end of the block."""
@@ -130,13 +117,13 @@ def grown(history: History) -> Growth:
     log, key = folder.path / "registrar.log", Identity.at(folder.service("registrar"), "registrar").signing
     started = time.perf_counter()
     with registrar(folder):
-        _line(log, "owns")
+        line_of(log, "owns")
         without = time.perf_counter() - started
-        said = _line(log, "snapshot_written")
+        said = line_of(log, "snapshot_written")
     started = time.perf_counter()
     with registrar(folder):
-        _line(log, "snapshot_used")
-        _line(log, "owns")
+        line_of(log, "snapshot_used")
+        line_of(log, "owns")
         with_snapshot = time.perf_counter() - started
         asyncio.run(single_ways(folder, singles[0]))  # the broker and the registrar compile and connect
         quiet, meanwhile = list[float](), list[float]()

@@ -27,6 +27,7 @@ from nrmbus.directory import Identity
 from nrmbus.directory.admission import Newcomer, admit
 from nrmbus.play.load import Agency, Submission, stream
 from nrmbus.registrar.owner import GROUP
+from nrmbus.registrar.snapshot_process import LEAST, SHARE
 from nrmbus.wire import ids
 from nrmbus.wire.record import STATEMENTS
 
@@ -273,7 +274,10 @@ async def _listening(topics: Mapping[str, Where]) -> AsyncIterator[dict[str, flo
 async def ways(
     load: Sequence[Submission], sender: Callable[[str], Where], topics: Mapping[str, Where], every: float
 ) -> list[float]:
-    """Send *load* one by one, each as its sender; return the milliseconds until its record is in one of *topics*, sorted."""
+    """Send *load* one by one, each as its sender; return the milliseconds until its record is in one of *topics*, sorted.
+
+    The first ones connect, and are not counted (`WARM_UP`).
+    """
     left: dict[str, float] = {}
     async with AsyncExitStack() as stack:
         producers = {
@@ -292,7 +296,8 @@ async def ways(
                 while not left.keys() <= seen.keys():  # noqa: ASYNC110 - two clients' business, no event to wait for
                     await asyncio.sleep(0.05)
     assert left.keys() <= seen.keys(), "events did not arrive"
-    return sorted((seen[each] - at) * 1000 for each, at in left.items())
+    counted = list(left.items())[int(WARM_UP * len(left)) :]
+    return sorted((seen[each] - at) * 1000 for each, at in counted)
 
 
 @contextmanager
@@ -305,10 +310,32 @@ def registrar(folder: BusFolder) -> Iterator[int]:
         yield pid
 
 
+def line_of(log: Path, event: str, holds: Callable[[dict[str, Any]], bool] = lambda _: True) -> dict[str, Any]:
+    """Wait until a service's *log* has *event* of which *holds* is true; return the line."""
+    until = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < until:
+        for line in log.read_text().splitlines():
+            if f'"event": "{event}"' in line and holds(json.loads(line)):
+                found: dict[str, Any] = json.loads(line)
+                return found
+        time.sleep(0.005)
+    raise AssertionError(f"{log.name} does not say {event}")
+
+
+def _until_snapshot(folder: BusFolder, count: int) -> None:
+    """Wait until the registrar has written the snapshot that *count* registrations bring about, if they do."""
+    since = max(LEAST, count // SHARE)
+    if count >= since:
+        line_of(folder.path / "registrar.log", "snapshot_written", lambda said: said["number"] > count - since)
+
+
 def registered(
     folder: BusFolder, kafka: EmbeddedKafka, load: Load, every: float, readers: Sequence[str] = tuple(SENDERS)
 ) -> Side:
-    """Run the registrar over *load*: the waiting events at once, then the singles until they are in an inbox of *readers*."""
+    """Run the registrar over *load*: the waiting events at once, then the singles until they are in an inbox of *readers*.
+
+    The singles come when the snapshot of the waiting events is written: `growth.py` times those that come meanwhile.
+    """
     where = folder.as_operator
     asyncio.run(send(where, load.waiting))
     with registrar(folder) as pid:
@@ -319,6 +346,7 @@ def registered(
             return folder.reach(folder.agency(agency).path)
 
         inboxes = {f"nrm.inbox.{agency}": comes(agency) for agency in readers}
+        _until_snapshot(folder, len(load.before) + len(load.counted))
         return Side(side, asyncio.run(ways(load.singles, comes, inboxes, every)))
 
 
