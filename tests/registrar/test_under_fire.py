@@ -60,7 +60,7 @@ async def test_p1_the_check_sees_a_wrong_transactional_id(tmp_path: Path) -> Non
     async with Fire(tmp_path / "bus", partitions=1, places=2, sabotage=True) as fire:
         fire.send()
         await fire.until_registered(200)
-        await fire.freeze_inside(await fire.owner())
+        await fire.freeze_inside(fire.owner())
 
         await eventually("the check sees it", partial(_sees, fire))
 
